@@ -1,0 +1,166 @@
+"""create_app(parts): the routes, what frames every request, and the lifespan that opens and closes the parts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from itertools import groupby
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Mounted
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from audiences import answer, door, openapi
+from audiences.answer import Reply
+from audiences.api import ROUTES
+from audiences.errors import MethodNotAllowed, Refusal, ServerError, UnknownPath
+from audiences.inbox import ClientGone
+from audiences.parts import Parts
+from audiences.routes import Call, Route
+from audiences.watch import log, log_fault, request_id
+
+# What a log says of a request whose client went away; nothing was sent.
+CLIENT_GONE = 499
+
+
+def create_app(open_parts: Callable[[], AbstractContextManager[Parts]]) -> Starlette:
+    """The application; `open_parts` opens what it works with when it starts, and closes it when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        with open_parts() as parts:
+            app.state.parts = parts
+            sweeping = asyncio.create_task(parts.sweeper.run())
+            yield
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+
+    by_path = groupby(sorted(ROUTES, key=lambda route: route.path), key=lambda route: route.path)
+    mounted = [Mounted(path, Methods(list(routes))) for path, routes in by_path]
+    app = Starlette(
+        routes=mounted,
+        lifespan=lifespan,
+        middleware=[Middleware(Frame)],
+        exception_handlers={HTTPException: answer_unknown_path},
+    )
+    app.router.redirect_slashes = False
+    app.state.description = openapi.description(ROUTES)
+    return app
+
+
+async def answer_unknown_path(_request: Request, _error: Exception) -> Response:
+    """What the framework would say in its own words: that no route matches."""
+    return answer.refused(UnknownPath("There is no such route. /docs lists those that there are.")).response()
+
+
+class Methods:
+    """All methods of one path: the one place between the framework and the handlers."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self.routes = {route.method: route for route in routes}
+        if "GET" in self.routes:
+            self.routes["HEAD"] = self.routes["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets the request in, hands it to its handler, and sends what that returns."""
+        request = Request(scope, receive, send)
+        route = self.routes.get(request.method)
+        if route is None:
+            allowed = ", ".join(sorted(self.routes))
+            message = f"This route does not take {request.method[:16]}. It takes {allowed}."
+            raise MethodNotAllowed(message, headers={"Allow": allowed})
+        scope["state"]["route"] = route.path
+        parts: Parts = scope["app"].state.parts
+        caller = await door.admit(request, parts, route)
+        reply = await route.handler(Call(request, parts, caller))
+        response = reply.response() if isinstance(reply, Reply) else reply
+        await response(scope, receive, send)
+
+
+class Frame:
+    """What frames every request: its id, its line in the log, its counters, and an answer whatever was raised."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request; the lifespan's messages pass through."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope["path"] = scope["path"].lower()  # path segments match in any case (contract, siblings)
+        exchange = Exchange(scope, send)
+        scope["state"] = exchange.state
+        try:
+            await self.app(scope, receive, exchange.send)
+        except ClientGone:
+            exchange.status = CLIENT_GONE
+        except Refusal as refusal:
+            await answer.refused(refusal).response()(scope, receive, exchange.send)
+        except Exception as error:  # noqa: BLE001 - nothing leaves without the envelope (invariant 8)
+            await exchange.fail(error, receive)
+        finally:
+            exchange.note()
+
+
+class Exchange:
+    """One request and its answer, as far as it got."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), None)
+        self.scope = scope
+        self.plain_send = send
+        self.id = request_id(given)
+        self.state: dict[str, object] = {"headers": {}, "route": "unknown"}
+        self.begun = time.perf_counter()
+        self.status = 0
+        self.sent = 0
+
+    async def send(self, message: Message) -> None:
+        """Sends a part of the answer; its head with the request's id and the `RateLimit` fields."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self.headers(message["headers"])]
+        else:
+            self.sent += len(message.get("body", b""))
+        await self.plain_send(message)
+
+    def headers(self, present: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """What every answer carries, but for what this one has already."""
+        names = {name.lower() for name, _ in present}
+        ours = {"x-request-id": self.id} | dict(self.state["headers"])  # type: ignore[call-overload]
+        pairs = [(name.lower().encode(), value.encode()) for name, value in ours.items()]
+        return [pair for pair in pairs if pair[0] not in names]
+
+    async def fail(self, error: Exception, receive: Receive) -> None:
+        """Answers a fault of ours, unless an answer is under way: then breaking it off is all that is left."""
+        log_fault("fault", error, request=self.id, route=self.state["route"])
+        if self.status:
+            raise error
+        message = f"The server failed to carry this out. Its log knows it as request {self.id}."
+        await answer.refused(ServerError(message)).response()(self.scope, receive, self.send)
+
+    def note(self) -> None:
+        """Writes the line and counts."""
+        seconds = time.perf_counter() - self.begun
+        method, route = self.scope["method"], str(self.state["route"])
+        known = method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} else "other"
+        metrics = self.scope["app"].state.parts.metrics
+        metrics.requests.labels(known, route, str(self.status)).inc()
+        metrics.seconds.labels(route).observe(seconds)
+        log(
+            "request",
+            request=self.id,
+            method=known,
+            route=route,
+            status=self.status,
+            milliseconds=round(seconds * 1000, 1),
+            sent_bytes=self.sent,
+        )

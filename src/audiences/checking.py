@@ -1,0 +1,85 @@
+"""Check a file with no server: the report of a dry run, and all its rejects."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiences import clock, exports, reports
+from audiences.creation import Creation, Instructions, Judged
+from audiences.engine import Engine
+from audiences.form import plain_name
+from audiences.inbox import Upload
+from audiences.models import Check
+from audiences.pages import Stored
+from audiences.settings import Settings
+from audiences.store.database import Database
+from audiences.store.files import FolderStore
+from audiences.watch import Metrics
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A checked file; `write_rejects` works as long as the block of `checked` does."""
+
+    report: Check
+    judged: Judged
+    engine: Engine
+    folder: Path
+
+    def write_rejects(self, target: Path) -> None:
+        """Writes every row that was not accepted to `target` as CSV, as the API exports them."""
+        path = self.judged.kept.rejects
+        files = [Stored(1, path, self.judged.layout)] if path is not None else []
+
+        async def write() -> None:
+            with target.open("wb") as file:
+                async for chunk in exports.as_csv(
+                    self.engine, self.folder, files, exports.REJECT_EXTRAS, exports.Style()
+                ):
+                    file.write(chunk)
+
+        asyncio.run(write())
+
+
+@contextmanager
+def checked(file: Path, wanted: Instructions, settings: Settings) -> Iterator[Checked]:
+    """The file, read and judged as an upload would be. Raises a Refusal, or OSError if it cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="audiences-") as name:
+        folder = Path(name)
+        upload = as_upload(file, folder / "spool")
+        with closing(Engine(settings, folder, cache_folder())) as engine:
+            creation = Creation(
+                settings, engine, Database("sqlite://"), FolderStore(folder / "files"), clock.now, Metrics()
+            )
+            with engine.connection() as connection:
+                judged = creation.judge(connection, upload, wanted)
+            report = reports.of_check(wanted.name, [judged.record])
+            yield Checked(report, judged, engine, folder / "spool")
+
+
+def as_upload(file: Path, folder: Path) -> Upload:
+    """The file as if it had been received into `folder`."""
+    folder.mkdir()
+    path = folder / "upload"
+    path.symlink_to(file.resolve())
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256")
+    name = plain_name(os.fsencode(file.name))
+    return Upload(folder, path, name, file.stat().st_size, digest.digest(), {})
+
+
+def cache_folder() -> Path:
+    """Where the numbering plan is cached for commands that have no data folder."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audiences"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir())
+    return home

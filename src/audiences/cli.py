@@ -1,0 +1,231 @@
+"""The command line: a thin skin over the same modules that the server uses.
+
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 refused or not found,
+2 wrong use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
+
+import typer
+
+from audiences import __version__, settings
+from audiences.errors import CannotOpen, Refusal
+from audiences.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from audiences.keys import Keys
+
+app = typer.Typer(
+    name="audiences",
+    help="Turns a spreadsheet of customers into an audience that a campaign can run on.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+keys_app = typer.Typer(help="API keys: create, list, rotate, revoke.", no_args_is_help=True)
+accounts_app = typer.Typer(help="Accounts: create, list.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+app.add_typer(accounts_app, name="accounts")
+
+Data = Annotated[Optional[Path], typer.Option("--data", help="The data folder. [default: AUDIENCES_DATA]")]
+Account = Annotated[str, typer.Option("--account", help="The account's name.")]
+
+
+def main() -> None:
+    """The entry point: what goes wrong for a known reason is told in one line."""
+    try:
+        app()
+    except (SettingsError, Refusal, CannotOpen) as error:
+        fail(str(error))
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Says what went wrong and ends."""
+    print(f"audiences: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def version(value: bool) -> None:  # noqa: FBT001 - typer's callback
+    """Prints the version and ends."""
+    if value:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Options before any command."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes any that is free.")] = 8000,
+    data: Data = None,
+) -> None:
+    """Serve the API on the embedded stores, until interrupted."""
+    from audiences import server, watch
+
+    chosen = read(data)
+    watch.configure_logging()
+    try:
+        server.serve(chosen, host, port, lambda address: watch.log("serving", address=address, docs=f"{address}/docs"))
+    except OSError as error:
+        fail(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --host and --port.")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="A CSV or Excel file.")],
+    rejects: Annotated[Optional[Path], typer.Option(help="Write every rejected row here, as CSV.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    phone_column: Annotated[str, typer.Option(help="The column of phone numbers.")] = "phone1",
+    default_region: Annotated[Optional[str], typer.Option(help="The region of national numbers, such as GB.")] = None,
+    sheet: Annotated[Optional[str], typer.Option(help="The workbook's sheet.")] = None,
+) -> None:
+    """Check a file as an upload would be, with no server; exit 1 if no row would be accepted."""
+    from audiences import creation, terminal
+    from audiences.checking import checked
+
+    fields = {"name": file.stem[:255] or "file", "phone_column": phone_column}
+    fields |= {"default_region": default_region or "", "sheet": sheet or ""}
+    with checked(file, creation.instructions(fields), read(None)) as found:
+        if rejects is not None:
+            found.write_rejects(rejects)
+        terminal.show(found.report, as_json=as_json, rejects=rejects)
+    raise typer.Exit(0 if found.report.accepted else 1)
+
+
+@keys_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    account: Account = "default",
+    scope: Annotated[Optional[list[str]], typer.Option(help="A scope; may be repeated.")] = None,
+    expires: Annotated[str, typer.Option(help="Days until it ends, or never.")] = "365",
+    data: Data = None,
+) -> None:
+    """Create a key and print it, alone, on standard output. It is not shown again."""
+    from audiences import keys
+
+    scopes = scope or list(keys.DEFAULT_SCOPES)
+    unknown = [one for one in scopes if one not in keys.SCOPES]
+    if unknown:
+        fail(f"There is no scope {unknown[0]}. Scopes are {', '.join(keys.SCOPES)}.", 2)
+    days = None if expires == "never" else whole_number("--expires", expires, 1, 36500)
+    with opened_keys(data) as (store, account_id):
+        _, text = store.create(account_id(account), name, scopes=scopes, days=days)
+    print(text)
+
+
+@keys_app.command("list")
+def list_keys(data: Data = None) -> None:
+    """List all keys: what they are for, and when they end and were last used."""
+    from audiences import terminal
+
+    with opened_keys(data) as (store, _):
+        terminal.show_keys(store.every())
+
+
+@keys_app.command("rotate")
+def rotate_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, from `keys list`.")],
+    grace: Annotated[str, typer.Option(help="Days that the old key goes on working, 0 to 30.")] = "7",
+    data: Data = None,
+) -> None:
+    """Issue a successor and print it; the old key works on for the grace period."""
+    from audiences import keys
+
+    days = whole_number("--grace", grace, 0, keys.MAX_GRACE_DAYS)
+    with opened_keys(data) as (store, _):
+        try:
+            _, text = store.rotate(key_id, grace_days=days)
+        except keys.UnknownKey:
+            fail(f"There is no live key {key_id}. `audiences keys list` shows them.")
+    print(text)
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, from `keys list`.")], data: Data = None
+) -> None:
+    """End a key at once."""
+    from audiences import keys
+
+    with opened_keys(data) as (store, _):
+        try:
+            store.revoke(key_id)
+        except keys.UnknownKey:
+            fail(f"There is no key {key_id}. `audiences keys list` shows them.")
+
+
+@accounts_app.command("create")
+def create_account(name: Annotated[str, typer.Argument(help="The account's name.")], data: Data = None) -> None:
+    """Create an account."""
+    from sqlalchemy.exc import IntegrityError
+
+    from audiences import clock, creation, parts
+    from audiences.store import accounts
+
+    with parts.opened_catalog(read(data)) as database:
+        try:
+            with database.write() as connection:
+                accounts.add(connection, creation.check_name(name), clock.now())
+        except IntegrityError:
+            fail(f"There is an account {name} already.")
+
+
+@accounts_app.command("list")
+def list_accounts(data: Data = None) -> None:
+    """List all accounts."""
+    from audiences import parts, terminal
+    from audiences.store import accounts
+
+    with parts.opened_catalog(read(data)) as database, database.read() as connection:
+        terminal.show_accounts(accounts.every(connection))
+
+
+def read(data: Path | None) -> Settings:
+    """The settings of the environment, with what the command line says of the data folder."""
+    found = settings.read_settings(os.environ)
+    return found if data is None else replace(found, data=data)
+
+
+@contextmanager
+def opened_keys(data: Path | None) -> Iterator[tuple[Keys, Callable[[str], int]]]:
+    """The keys of the data folder, and how to find an account's id by its name."""
+    from audiences import clock, parts
+    from audiences.keys import Keys
+    from audiences.store import accounts
+
+    with parts.opened_catalog(read(data)) as database:
+
+        def account_id(name: str) -> int:
+            with database.read() as connection:
+                found = accounts.find(connection, name)
+            if found is None:
+                fail(f"There is no account {name}. `audiences accounts list` shows them.")
+            return found
+
+        yield Keys(database, clock.now), account_id
+
+
+def whole_number(option: str, text: str, least: int, most: int) -> int:
+    """The number in an option's text."""
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        fail(f"{option} takes a whole number of days from {least} to {most}.", 2)
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

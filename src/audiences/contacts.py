@@ -1,0 +1,140 @@
+"""Keep: of the judged rows the first of each number becomes a contact, every other row a reject; both as Parquet.
+
+All is SQL on the temporary tables of one upload's connection: the records that `tables.read` left (`row`, `c1` …), and
+the verdicts that `phones.judge` left (`id`, `phone`, `place`, `reason`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from audiences import layout
+from audiences.errors import Reason
+from audiences.layout import Layout
+from audiences.sql import identifier
+from audiences.tables import Table
+
+JUDGED = "judged"
+
+# zstd at its quickest: a third of the size of no compression for a tenth of the time of writing.
+PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a file's rows. The paths are None where there is nothing to keep."""
+
+    accepted: int
+    duplicates: int
+    by_reason: dict[str, int]
+    countries: dict[str, int]
+    line_types: dict[str, int]
+    contacts: Path | None
+    rejects: Path | None
+
+
+def keep(connection: DuckDBPyConnection, table: Table, plan: Layout, folder: Path) -> Kept:
+    """Marks duplicates, counts, and writes `contacts.parquet` and `rejects.parquet` into `folder`."""
+    mark_duplicates(connection)
+    by_reason = count_reasons(connection, table)
+    countries, line_types = count_places(connection)
+    accepted, duplicates = sum(countries.values()), by_reason.pop(Reason.DUPLICATE, 0)
+    contacts, rejects = folder / "contacts.parquet", folder / "rejects.parquet"
+    if accepted:
+        write_contacts(connection, table, plan, contacts)
+    refused = duplicates + sum(by_reason.values())
+    if refused:
+        write_rejects(connection, table, plan, rejects)
+    return Kept(
+        accepted,
+        duplicates,
+        by_reason,
+        countries,
+        line_types,
+        contacts if accepted else None,
+        rejects if refused else None,
+    )
+
+
+def mark_duplicates(connection: DuckDBPyConnection) -> None:
+    """Leaves `duplicates`: each row whose number stands in an earlier row, with that row and its place in the plan."""
+    connection.execute(
+        f"""
+        CREATE TEMP TABLE duplicates AS
+        SELECT later.id, later.place, earliest.id AS first
+        FROM {JUDGED} AS later
+        JOIN (SELECT phone, min(id) AS id FROM {JUDGED} WHERE phone IS NOT NULL GROUP BY phone HAVING count(*) > 1)
+          AS earliest ON later.phone = earliest.phone AND later.id <> earliest.id
+        """
+    )
+
+
+def count_reasons(connection: DuckDBPyConnection, table: Table) -> dict[str, int]:
+    """Rows by reason, duplicates among them, most first."""
+    found = connection.execute(
+        f"""
+        SELECT reason, count(*) FROM {JUDGED} WHERE reason IS NOT NULL GROUP BY reason
+        UNION ALL SELECT '{Reason.DUPLICATE}', count(*) FROM duplicates
+        UNION ALL SELECT '{Reason.MALFORMED_ROW}', count(*) FROM {table.malformed}
+        """
+    ).fetchall()
+    return {str(reason): count for reason, count in sorted(found, key=lambda pair: -pair[1]) if count}
+
+
+def count_places(connection: DuckDBPyConnection) -> tuple[dict[str, int], dict[str, int]]:
+    """Contacts by country, and by line type, most first."""
+    counted = f"""
+        WITH counted AS (
+          SELECT place, count(*) AS rows FROM {JUDGED} WHERE phone IS NOT NULL GROUP BY place
+          UNION ALL SELECT place, -count(*) FROM duplicates GROUP BY place)
+        SELECT {{0}}, sum(rows)::BIGINT FROM counted JOIN numbering_places USING (place)
+        GROUP BY 1 HAVING sum(rows) > 0 ORDER BY 2 DESC, 1
+        """
+    countries = dict(connection.execute(counted.format("country")).fetchall())
+    line_types = dict(connection.execute(counted.format("line_type")).fetchall())
+    return countries, line_types
+
+
+def write_contacts(connection: DuckDBPyConnection, table: Table, plan: Layout, target: Path) -> None:
+    """Writes the accepted rows in file order; the phone column holds E.164 digits."""
+    cells = [
+        f"{'judged.phone::VARCHAR' if index == plan.phone else f'records.c{index + 1}'} AS {identifier(name)}"
+        for index, name in enumerate(plan.stored)
+    ]
+    connection.execute(
+        f"""
+        COPY (
+          SELECT records.row::BIGINT AS {layout.ROW}, country AS {layout.COUNTRY}, line_type AS {layout.LINE_TYPE},
+                 array_to_string(time_zones, '{layout.ZONE_SEPARATOR}') AS {layout.TIME_ZONES}, {", ".join(cells)}
+          FROM {table.relation} AS records
+          JOIN {JUDGED} AS judged ON judged.id = records.row
+          JOIN numbering_places USING (place)
+          WHERE judged.phone IS NOT NULL AND NOT EXISTS (SELECT 1 FROM duplicates WHERE duplicates.id = records.row)
+        ) TO ? ({PARQUET})
+        """,
+        [str(target)],
+    )
+
+
+def write_rejects(connection: DuckDBPyConnection, table: Table, plan: Layout, target: Path) -> None:
+    """Writes every row that was not accepted, in file order, its cells as they stood, or whole as `raw`."""
+    cells = [f"records.c{index + 1} AS {identifier(name)}" for index, name in enumerate(plan.stored)]
+    connection.execute(
+        f"""
+        COPY (
+          SELECT records.row::BIGINT AS {layout.ROW}, refused.reason AS {layout.REASON}, refused.first::BIGINT AS {layout.FIRST_ROW},
+                 NULL::VARCHAR AS {layout.RAW}, {", ".join(cells)}
+          FROM {table.relation} AS records
+          JOIN (SELECT id, reason::VARCHAR AS reason, NULL::BIGINT AS first FROM {JUDGED} WHERE reason IS NOT NULL
+                UNION ALL SELECT id, '{Reason.DUPLICATE}', first FROM duplicates) AS refused ON refused.id = records.row
+          UNION ALL BY NAME
+          SELECT row::BIGINT AS {layout.ROW}, '{Reason.MALFORMED_ROW}' AS {layout.REASON}, raw AS {layout.RAW}
+          FROM {table.malformed}
+          ORDER BY {layout.ROW}
+        ) TO ? ({PARQUET})
+        """,
+        [str(target)],
+    )

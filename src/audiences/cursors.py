@@ -1,0 +1,29 @@
+"""Cursors: where a list goes on, as a text that callers hand back and do not read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TypeVar
+
+import msgspec
+
+from audiences.errors import InvalidCursor
+
+Position = TypeVar("Position")
+
+
+def encode(position: object) -> str:
+    """The cursor of a position."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+
+
+def decode(text: str, kind: type[Position]) -> Position:
+    """The position that `encode` wrote. Raises InvalidCursor for any other text."""
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise InvalidCursor(
+            "This cursor is not one of this list. Take next_cursor from the page before, or begin without a cursor.",
+            field="cursor",
+        ) from None

@@ -1,0 +1,83 @@
+"""The engine: one DuckDB in the process, shared by all uploads and reads, under one memory limit.
+
+Each use has a connection of its own, and with it its own temporary tables. Above the memory limit DuckDB spills to the
+data folder. It may touch files of the data folder only, so no text that ended up in a statement could reach another.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import duckdb
+
+from audiences import numbering
+from audiences.errors import DiskFull
+from audiences.settings import Settings
+
+# Uploads in the engine at once, at least: so that a large one does not hold up every small one.
+MIN_PLACES = 4
+
+Result = TypeVar("Result")
+
+
+class Engine:
+    """An open DuckDB with the numbering plan in it."""
+
+    def __init__(self, settings: Settings, folder: Path, cache: Path) -> None:
+        spill = folder / "spill"
+        shutil.rmtree(spill, ignore_errors=True)
+        spill.mkdir(parents=True)
+        self.places: anyio.CapacityLimiter | None = None
+        self.database = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{settings.memory_limit // 1024}KiB",
+                "threads": os.cpu_count() or 1,
+                "temp_directory": str(spill),
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            },
+        )
+        numbering.load(self.database, cache)
+        allowed = [f"{place.resolve()}/" for place in (folder / "spool", folder / "files", cache)]
+        self.database.execute("SET allowed_directories = ?", [allowed])
+        self.database.execute("SET enable_external_access = false")
+        self.database.execute("SET lock_configuration = true")
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of one's own; its temporary tables end with it. Raises DiskFull if the spill finds no room."""
+        cursor = self.database.cursor()
+        try:
+            yield cursor
+        except duckdb.Error as error:
+            if "No space left" in str(error) or "Disk quota exceeded" in str(error):
+                raise DiskFull("The server ran out of room while it worked on the file. Try later.") from None
+            raise
+        finally:
+            cursor.close()
+
+    async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - `work`'s own
+        """What `work` returns, in a thread, once one of the engine's places is free.
+
+        Places are few: more uploads at once would not be done sooner, only each with less memory.
+        """
+        if self.places is None:
+            self.places = anyio.CapacityLimiter(max(MIN_PLACES, os.cpu_count() or 1))
+        return await anyio.to_thread.run_sync(work, *arguments, limiter=self.places)
+
+    def reachable(self) -> bool:
+        """Whether a statement can be run."""
+        with self.connection() as connection:
+            return connection.execute("SELECT 1").fetchone() == (1,)
+
+    def close(self) -> None:
+        """Ends the database; nothing in it was meant to stay."""
+        self.database.close()

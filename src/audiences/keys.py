@@ -1,0 +1,198 @@
+"""API keys: minted, looked up, rotated, revoked.
+
+A key is `aud_`, 256 random bits in base 62 (43 characters) and six check digits, so that a typing error is found
+without a look-up and a leaked key can be recognised by scanners. It is shown once; the catalog holds its SHA-256 alone.
+A slow password hash would protect nothing here: nobody guesses 256 random bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.engine import RowMapping
+
+from audiences.clock import DAY, MINUTE, Clock
+from audiences.errors import InsufficientScope, InvalidToken, MissingToken
+from audiences.store import keys as stored
+from audiences.store.database import Database
+
+PREFIX = "aud_"
+RANDOM_BYTES = 32
+RANDOM_LENGTH, CHECK_LENGTH = 43, 6
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+READ, WRITE, PEOPLE = "audiences:read", "audiences:write", "people"
+SCOPES = (READ, WRITE, PEOPLE)
+DEFAULT_SCOPES = (READ, WRITE)
+
+DEFAULT_LIFE_DAYS = 365
+DEFAULT_GRACE_DAYS, MAX_GRACE_DAYS = 7, 30
+
+# `last_used` is exact to a minute: a write and a sync for every request would be the slowest part of a read.
+LAST_USED_STEP = MINUTE
+
+REALM = 'Bearer realm="audiences"'
+
+
+class UnknownKey(Exception):
+    """There is no key of that id."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who is asking: the account, and the key that it used."""
+
+    account: int
+    key_id: str
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Raises InsufficientScope unless the key has `scope` (RFC 6750, section 3.1)."""
+        if scope not in self.scopes:
+            raise InsufficientScope(
+                f"This key lacks the scope {scope}. Use a key that has it, or ask for one.",
+                headers={"WWW-Authenticate": f'{REALM}, error="insufficient_scope", scope="{scope}"'},
+            )
+
+
+class Keys:
+    """The keys of one catalog."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+
+    def authenticate(self, authorization: str | None) -> Caller:
+        """The caller whose key stands in an `Authorization` header's value.
+
+        Raises MissingToken or InvalidToken, with `WWW-Authenticate` as RFC 6750 says.
+        """
+        digest = hash_of(token_in(authorization))
+        with self.database.read() as connection:
+            key = stored.find_by_hash(connection, digest)
+        if key is None or not hmac.compare_digest(key["hash"], digest) or not is_live(key, self.clock()):
+            raise invalid_token()
+        self.touch(key)
+        return Caller(key["account_id"], key["id"], frozenset(key["scopes"].split()))
+
+    def touch(self, key: RowMapping) -> None:
+        """Notes that the key was used, at most once a minute."""
+        now = self.clock()
+        if key["last_used_time"] is None or now - key["last_used_time"] >= LAST_USED_STEP:
+            with self.database.write() as connection:
+                stored.change(connection, key["id"], last_used_time=now)
+
+    def create(
+        self, account: int, name: str, *, scopes: Sequence[str] = DEFAULT_SCOPES, days: int | None = DEFAULT_LIFE_DAYS
+    ) -> tuple[str, str]:
+        """A new key's id and its text, which is not kept; `days` of None never ends."""
+        text, now = mint(), self.clock()
+        expires = None if days is None else now + days * DAY
+        values = record(account, name, text, " ".join(scopes), now) | {"expires_time": expires}
+        with self.database.write() as connection:
+            stored.add(connection, values)
+        return str(values["id"]), text
+
+    def rotate(self, key_id: str, *, grace_days: int = DEFAULT_GRACE_DAYS) -> tuple[str, str]:
+        """A successor's id and text, as long-lived as the old key was; the old one works `grace_days` more.
+
+        Raises UnknownKey, also for a key that is dead already.
+        """
+        text, now = mint(), self.clock()
+        with self.database.write() as connection:
+            old = stored.find(connection, key_id)
+            if old is None or not is_live(old, now):
+                raise UnknownKey(key_id)
+            life = None if old["expires_time"] is None else now + old["expires_time"] - old["created_time"]
+            values = record(old["account_id"], old["name"], text, old["scopes"], now) | {"expires_time": life}
+            stored.add(connection, values)
+            end = now + grace_days * DAY
+            ends = end if old["expires_time"] is None else min(end, old["expires_time"])
+            stored.change(connection, key_id, expires_time=ends, rotated_to=values["id"])
+        return str(values["id"]), text
+
+    def revoke(self, key_id: str) -> None:
+        """Ends the key at once. Raises UnknownKey."""
+        with self.database.write() as connection:
+            if stored.find(connection, key_id) is None:
+                raise UnknownKey(key_id)
+            stored.change(connection, key_id, revoked_time=self.clock())
+
+    def every(self) -> list[RowMapping]:
+        """All keys, without their hashes, oldest first."""
+        with self.database.read() as connection:
+            return stored.every(connection)
+
+
+def mint() -> str:
+    """A new key's text."""
+    random = base62(int.from_bytes(secrets.token_bytes(RANDOM_BYTES)), RANDOM_LENGTH)
+    return PREFIX + random + check_digits(random)
+
+
+def is_well_formed(text: str) -> bool:
+    """Whether `text` has the shape and the check digits of a key; it need not exist."""
+    random, digits = text[len(PREFIX) : -CHECK_LENGTH], text[-CHECK_LENGTH:]
+    return (
+        text.isascii()
+        and text.startswith(PREFIX)
+        and len(random) == RANDOM_LENGTH
+        and hmac.compare_digest(check_digits(random), digits)
+    )
+
+
+def check_digits(random: str) -> str:
+    """CRC-32 in base 62, as in other services' tokens: it catches typing errors, it proves nothing."""
+    return base62(zlib.crc32(random.encode()), CHECK_LENGTH)
+
+
+def base62(number: int, length: int) -> str:
+    """`number` in `length` digits."""
+    digits = ""
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits = ALPHABET[digit] + digits
+    return digits
+
+
+def hash_of(text: str) -> bytes:
+    """What the catalog keeps of a key."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def record(account: int, name: str, text: str, scopes: str, now: int) -> dict[str, object]:
+    """A new key's columns."""
+    made = {"id": secrets.token_hex(6), "account_id": account, "name": name, "hash": hash_of(text)}
+    return made | {"scopes": scopes, "created_time": now}
+
+
+def is_live(key: RowMapping, now: int) -> bool:
+    """Whether the key is neither revoked nor expired."""
+    return key["revoked_time"] is None and (key["expires_time"] is None or now < key["expires_time"])
+
+
+def token_in(authorization: str | None) -> str:
+    """The bearer token of a header's value; the scheme's case does not matter (RFC 9110, section 11.1)."""
+    if authorization is None:
+        raise MissingToken(
+            "Send your API key in the header Authorization: Bearer API_KEY.", headers={"WWW-Authenticate": REALM}
+        )
+    scheme, _, token = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise MissingToken("The Authorization header must read: Bearer API_KEY.", headers={"WWW-Authenticate": REALM})
+    if not is_well_formed(token.strip()):
+        raise invalid_token()
+    return token.strip()
+
+
+def invalid_token() -> InvalidToken:
+    """The one refusal of every token that is not a live key, so that nothing is told about which it is."""
+    return InvalidToken(
+        "This API key is not valid: it was mistyped, has expired or was revoked. Create or rotate a key and try again.",
+        headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
+    )

@@ -1,0 +1,165 @@
+"""Read: a page of contacts or rejects, as the JSON of a list, made by the engine without a loop over rows here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from duckdb import DuckDBPyConnection
+
+from audiences import layout
+from audiences.errors import Reason
+from audiences.layout import Layout
+from audiences.sql import identifier
+
+DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A Parquet file of an audience: the number of the uploaded file that it came from, and how its columns lie."""
+
+    file: int
+    path: Path
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a row must have to be on the page; None lets every row through."""
+
+    country: str | None = None
+    line_type: str | None = None
+    phone: str | None = None
+    search: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """`items` is a JSON array; `after` the (file, row) of its last item if there is more behind it."""
+
+    items: bytes
+    after: tuple[int, int] | None
+
+
+@dataclass
+class Query:
+    """A statement under construction: its text with ?, and what is bound to them, in order."""
+
+    bound: list[object] = field(default_factory=list)
+
+    def bind(self, value: object) -> str:
+        """A placeholder for `value`."""
+        self.bound.append(value)
+        return f"${len(self.bound)}"
+
+
+def contacts(
+    connection: DuckDBPyConnection, files: Sequence[Stored], filters: Filters, limit: int, after: tuple[int, int]
+) -> Page:
+    """The next `limit` contacts behind `after`, in file order."""
+    return page(connection, files, filters, limit, after, is_contacts=True)
+
+
+def rejects(
+    connection: DuckDBPyConnection, files: Sequence[Stored], filters: Filters, limit: int, after: tuple[int, int]
+) -> Page:
+    """The next `limit` rejects behind `after`, in file order."""
+    return page(connection, files, filters, limit, after, is_contacts=False)
+
+
+def page(
+    connection: DuckDBPyConnection,
+    files: Sequence[Stored],
+    filters: Filters,
+    limit: int,
+    after: tuple[int, int],
+    *,
+    is_contacts: bool,
+) -> Page:
+    """Goes from file to file until the page is full."""
+    parts: list[str] = []
+    room, last = limit, after
+    for stored in files:
+        if stored.file < after[0]:
+            continue
+        begin = after[1] if stored.file == after[0] else 0
+        items, count, row, more = read(connection, stored, filters, room, begin, is_contacts=is_contacts)
+        if items:
+            parts.append(items)
+            room, last = room - count, (stored.file, row)
+        if more or (room == 0 and stored is not files[-1]):
+            return Page(as_array(parts), last)
+    return Page(as_array(parts), None)
+
+
+def read(
+    connection: DuckDBPyConnection, stored: Stored, filters: Filters, room: int, begin: int, *, is_contacts: bool
+) -> tuple[str, int, int, bool]:
+    """Items of one file joined by commas, how many, the last one's row, and whether there are more."""
+    query = Query()
+    item = contact_json(stored, query) if is_contacts else reject_json(stored, query)
+    found = connection.execute(
+        f"""
+        WITH chosen AS (
+          SELECT * FROM read_parquet({query.bind(str(stored.path))})
+          WHERE {layout.ROW} > {query.bind(begin)} {conditions(stored.layout, filters, query)}
+          ORDER BY {layout.ROW} LIMIT {query.bind(room + 1)}),
+        numbered AS (
+          SELECT {layout.ROW} AS row, row_number() OVER (ORDER BY {layout.ROW}) AS n, {item} AS item FROM chosen)
+        SELECT string_agg(item, ',' ORDER BY row) FILTER (n <= {query.bind(room)}),
+               count(*) FILTER (n <= {query.bind(room)}), max(row) FILTER (n <= {query.bind(room)}), count(*)
+        FROM numbered
+        """,
+        query.bound,
+    ).fetchone()
+    assert found is not None  # noqa: S101 - an aggregate always has a row
+    items, count, row, reached = found
+    return items or "", count, row or 0, reached > room
+
+
+def conditions(plan: Layout, filters: Filters, query: Query) -> str:
+    """What follows the WHERE's first condition."""
+    phone = identifier(plan.stored[plan.phone])
+    wanted = []
+    exact = {layout.COUNTRY: filters.country, layout.LINE_TYPE: filters.line_type, layout.REASON: filters.reason}
+    for column, value in {**exact, phone: filters.phone}.items():
+        if value is not None:
+            wanted.append(f"AND {column} = {query.bind(value)}")
+    if filters.search is not None:
+        needle = query.bind(filters.search)
+        columns = (identifier(name) for name in plan.stored)
+        wanted.append(f"AND ({' OR '.join(f'contains(lower({name}), lower({needle}))' for name in columns)})")
+    return " ".join(wanted)
+
+
+def contact_json(stored: Stored, query: Query) -> str:
+    """The expression of one contact (contract: routes)."""
+    phone = identifier(stored.layout.stored[stored.layout.phone])
+    return f"""json_object('file', {int(stored.file)}, 'row', {layout.ROW}, 'phone1', {phone},
+      'country', {layout.COUNTRY}, 'line_type', {layout.LINE_TYPE},
+      'time_zones', string_split({layout.TIME_ZONES}, '{layout.ZONE_SEPARATOR}'),
+      'columns', {columns_json(stored.layout.others, query)})"""
+
+
+def reject_json(stored: Stored, query: Query) -> str:
+    """The expression of one reject: `raw` for a malformed row, `first_row` for a duplicate."""
+    pairs = list(zip(stored.layout.names, stored.layout.stored, strict=True))
+    return f"""'{{"file":{int(stored.file)},"row":' || {layout.ROW} || ',"reason":"' || {layout.REASON} || '",'
+      || '"columns":'
+      || CASE WHEN {layout.REASON} = '{Reason.MALFORMED_ROW}' THEN '{{}}' ELSE {columns_json(pairs, query)} END
+      || coalesce(',"first_file":{int(stored.file)},"first_row":' || {layout.FIRST_ROW}, '')
+      || coalesce(',"raw":' || to_json({layout.RAW}), '') || '}}'"""
+
+
+def columns_json(pairs: Sequence[tuple[str, str]], query: Query) -> str:
+    """The expression of an object of cells by their own names; an empty cell is an empty text."""
+    members = [f"{query.bind(name)}, coalesce({identifier(stored)}, '')" for name, stored in pairs]
+    return f"json_object({', '.join(members)})" if members else "'{}'::JSON"
+
+
+def as_array(parts: Sequence[str]) -> bytes:
+    """A JSON array of items that are JSON already."""
+    return b"[" + ",".join(parts).encode() + b"]"

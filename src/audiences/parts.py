@@ -1,0 +1,142 @@
+"""The opened pieces that a request may use: opened, wired and closed here and nowhere else."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from audiences import clock, sweep
+from audiences.clock import Clock
+from audiences.creation import Creation
+from audiences.engine import Engine
+from audiences.errors import CannotOpen
+from audiences.inbox import Inbox
+from audiences.keys import Keys
+from audiences.library import Library
+from audiences.repeats import Repeats
+from audiences.settings import Settings
+from audiences.store import accounts
+from audiences.store.database import Database
+from audiences.store.files import FileStore, FolderStore
+from audiences.sweep import Sweeper
+from audiences.throttle import Throttle
+from audiences.watch import Metrics, log_fault
+
+DEFAULT_ACCOUNT = "default"
+
+
+class DataFolderInUse(CannotOpen):
+    """Another server works on the same data folder."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that handlers work with. A test replaces one part by `dataclasses.replace`."""
+
+    settings: Settings
+    database: Database
+    files: FileStore
+    engine: Engine
+    keys: Keys
+    throttle: Throttle
+    inbox: Inbox
+    repeats: Repeats
+    creation: Creation
+    library: Library
+    sweeper: Sweeper
+    metrics: Metrics
+
+    def reachable(self) -> dict[str, bool]:
+        """Each store by name, and whether it answers."""
+        return {name: answers(store.reachable) for name, store in self.stores().items()}
+
+    def stores(self) -> Mapping[str, Reachable]:
+        """What has to be within reach for a request to be served."""
+        return {"catalog": self.database, "files": self.files, "engine": self.engine}
+
+
+class Reachable(Protocol):
+    """A store that can say whether it answers."""
+
+    def reachable(self) -> bool:
+        """Whether it does; it may raise where it does not."""
+
+
+def answers(ask: Callable[[], bool]) -> bool:
+    """Whether `ask` says so, and does not raise."""
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 - whatever it was, the store is not within reach
+        log_fault("store_out_of_reach", error)
+        return False
+
+
+@contextmanager
+def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
+    """Opens all parts on the data folder, which nobody else may serve meanwhile. Raises DataFolderInUse."""
+    with ExitStack() as stack:
+        folder = prepared_folder(settings.data)
+        stack.enter_context(locked(folder))
+        spool = folder / "spool"
+        sweep.empty_spool(spool)
+        database = stack.enter_context(opened_catalog(settings, now))
+        engine = stack.enter_context(closing(Engine(settings, folder, folder / "cache")))
+        files, metrics = FolderStore(folder / "files"), Metrics()
+        yield Parts(
+            settings=settings,
+            database=database,
+            files=files,
+            engine=engine,
+            keys=Keys(database, now),
+            throttle=Throttle(settings),
+            inbox=Inbox(spool, settings),
+            repeats=Repeats(database, now),
+            creation=Creation(settings, engine, database, files, now, metrics),
+            library=Library(database, files, engine),
+            sweeper=Sweeper(files, database, now, metrics),
+            metrics=metrics,
+        )
+
+
+@contextmanager
+def opened_catalog(settings: Settings, now: Clock = clock.now) -> Iterator[Database]:
+    """The catalog alone, migrated and with its first account: what the commands need that run beside a server."""
+    folder = prepared_folder(settings.data)
+    database = Database(f"sqlite:///{folder / 'catalog.sqlite'}")
+    with closing(database):
+        database.migrate()
+        with database.read() as connection:
+            missing = accounts.find(connection, DEFAULT_ACCOUNT) is None
+        if missing:
+            with database.write() as connection:
+                if accounts.find(connection, DEFAULT_ACCOUNT) is None:
+                    accounts.add(connection, DEFAULT_ACCOUNT, now())
+        yield database
+
+
+def prepared_folder(folder: Path) -> Path:
+    """The data folder, made if need be; nobody but its owner may look into it, since it holds people's numbers."""
+    folder = folder.resolve()
+    for path in (folder, folder / "spool", folder / "files", folder / "cache"):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock, which ends with the process however it ends. Raises DataFolderInUse."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise DataFolderInUse(
+            f"Another server works on the data folder {folder}. Stop it first, or choose another folder with --data."
+        ) from None
+    finally:
+        os.close(descriptor)

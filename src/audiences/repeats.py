@@ -1,0 +1,171 @@
+"""Repeated requests: an `Idempotency-Key` makes a request that is sent again get the answer that it got before.
+
+The fingerprint is over method, path, recognised fields and the file's SHA-256, never the raw body: clients change the
+boundary. The first request marks the key as running under a lease that it renews; a twin that comes meanwhile is 409.
+The result is written in the transaction that stores the audience, so that there is never one without the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import anyio.to_thread
+import msgspec
+from sqlalchemy import Connection
+
+from audiences import answer
+from audiences.answer import Reply
+from audiences.clock import HOUR, SECOND, Clock
+from audiences.errors import IdempotencyKeyReused, InvalidParameter, Refusal, RequestInProgress
+from audiences.store import idempotency
+from audiences.store.database import Database
+
+# A running mark lapses so long after its node's last sign of life (contract: within 60 seconds).
+LEASE = 45 * SECOND
+RENEWAL_S = 15.0
+
+# Answers are kept so long; a client that repeats a request after a day means a new one.
+KEPT = 24 * HOUR
+
+KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+# The answers that are kept: the ones that the same request would get again. All others say "try again".
+KEPT_STATUSES = frozenset({200, 201, 400})
+
+
+@dataclass
+class Claim:
+    """The right to carry one request out. `owner` is empty for a request without a key: then nothing is noted."""
+
+    account: int
+    key: str = ""
+    owner: str = ""
+    replay: Reply | None = None
+    kept: bool = False
+
+
+class Repeats:
+    """The idempotency records of one catalog."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+
+    async def once(
+        self, account: int, key: str | None, fingerprint: bytes, work: Callable[[Claim], Awaitable[Reply]]
+    ) -> Reply:
+        """What `work` answers, or what it answered when the same request was sent before.
+
+        A refusal that `work` raises is an answer like any other. Raises RequestInProgress or IdempotencyKeyReused.
+        """
+        if key is None:
+            return await work(Claim(account))
+        claim = await anyio.to_thread.run_sync(self.begin, account, check_key(key), fingerprint)
+        if claim.replay is not None:
+            return claim.replay
+        renewal = asyncio.create_task(self.renew(claim))
+        try:
+            reply = await refusals_answered(work(claim))
+            await anyio.to_thread.run_sync(self.finish, claim, reply)
+        finally:
+            renewal.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self.release, claim)
+        return reply
+
+    def begin(self, account: int, key: str, fingerprint: bytes) -> Claim:
+        """Marks the key as running, unless it is, or was answered."""
+        now, owner = self.clock(), secrets.token_hex(16)
+        values = {"account_id": account, "key": key, "fingerprint": fingerprint, "owner": owner}
+        values |= {"created_time": now, "lease_until": now + LEASE}
+        with self.database.write() as connection:
+            known = idempotency.find(connection, account, key)
+            if known is not None and is_over(known, now):
+                idempotency.remove(connection, account, key)
+                known = None
+            if known is None:
+                idempotency.add(connection, values)
+                return Claim(account, key, owner)
+        if known["fingerprint"] != fingerprint:
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key was used for another request. Use a new key for each new request.",
+                field="Idempotency-Key",
+            )
+        if known["answer"] is None:
+            raise RequestInProgress(
+                "A request with this Idempotency-Key is being carried out. Ask again in a few seconds for its answer.",
+                field="Idempotency-Key",
+                headers={"Retry-After": "2"},
+            )
+        reply = msgspec.json.decode(known["answer"], type=Reply)
+        return Claim(account, key, owner, msgspec.structs.replace(reply, headers=reply.headers | REPLAYED))
+
+    def keep(self, connection: Connection, claim: Claim, reply: Reply) -> None:
+        """Stores the answer in the caller's transaction. Raises RequestInProgress if the claim was lost to a twin."""
+        if not claim.owner:
+            return
+        kept = msgspec.json.encode(reply)
+        if not idempotency.change(connection, claim.account, claim.key, claim.owner, answer=kept):
+            raise RequestInProgress("The request was taken over by its twin. Ask again for its answer.")
+        claim.kept = True
+
+    def finish(self, claim: Claim, reply: Reply) -> None:
+        """Stores an answer that did not come with a transaction of its own, if the same request would get it again."""
+        if reply.status in KEPT_STATUSES and not claim.kept:
+            with self.database.write() as connection:
+                self.keep(connection, claim, reply)
+
+    def release(self, claim: Claim) -> None:
+        """Frees a key whose request ended without an answer that is kept."""
+        if not claim.kept:
+            with self.database.write() as connection:
+                idempotency.remove(connection, claim.account, claim.key, claim.owner)
+
+    async def renew(self, claim: Claim) -> None:
+        """Renews the lease until cancelled."""
+        while True:
+            await asyncio.sleep(RENEWAL_S)
+            await anyio.to_thread.run_sync(self.renew_once, claim)
+
+    def renew_once(self, claim: Claim) -> None:
+        """Renews the lease."""
+        with self.database.write() as connection:
+            until = self.clock() + LEASE
+            idempotency.change(connection, claim.account, claim.key, claim.owner, lease_until=until)
+
+
+REPLAYED = {"Idempotency-Replayed": "true"}
+
+
+async def refusals_answered(work: Awaitable[Reply]) -> Reply:
+    """What `work` answers, refusals included."""
+    try:
+        return await work
+    except Refusal as refusal:
+        return answer.refused(refusal)
+
+
+def is_over(record: Mapping[str, int | bytes | None], now: int) -> bool:
+    """Whether the record counts no more: too old, or left running by a node that died."""
+    old = int(record["created_time"] or 0) <= now - KEPT
+    return old or (record["answer"] is None and int(record["lease_until"] or 0) <= now)
+
+
+def check_key(key: str) -> str:
+    """The key. Raises InvalidParameter unless it is 1 to 255 printable ASCII characters."""
+    if KEY.fullmatch(key) is None:
+        raise InvalidParameter(
+            "Idempotency-Key takes 1 to 255 printable ASCII characters, such as a UUID.", field="Idempotency-Key"
+        )
+    return key
+
+
+def fingerprint(method: str, path: str, fields: Mapping[str, str], file_sha256: bytes) -> bytes:
+    """What makes two requests the same one (contract, statuses)."""
+    canonical = msgspec.json.encode([method, path, sorted(fields.items()), file_sha256.hex()])
+    return hashlib.sha256(canonical).digest()

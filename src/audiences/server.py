@@ -1,0 +1,87 @@
+"""Serve: the application on uvicorn, with the metrics beside it on an address of their own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import uvicorn
+from prometheus_client import start_http_server
+
+from audiences.app import create_app
+from audiences.parts import Parts, opened_parts
+from audiences.protocol import BoundedHttp
+from audiences.settings import Settings
+
+# Connections that the system holds for us before we accept them; uvicorn's own figure.
+BACKLOG = 2048
+
+# Seconds that requests under way have to end after SIGTERM.
+DRAIN_S = 60
+
+
+def serve(settings: Settings, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serves until a signal ends it. `announce` is called with the address once requests are taken.
+
+    Raises OSError if the address cannot be had, and what `opened_parts` raises.
+    """
+    listener = listening(host, port)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    with opened_parts(settings) as parts, metrics_served(parts):
+        config = uvicorn.Config(
+            create_app(lambda: nullcontext(parts)),
+            http=BoundedHttp,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+        Announcing(config, lambda: announce(address)).run(sockets=[listener])
+
+
+class Announcing(uvicorn.Server):
+    """A server that says when it has started."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts, then says so."""
+        await super().startup(sockets)
+        if self.started:
+            self.announce()
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that takes connections; port 0 takes any that is free."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.listen(BACKLOG)
+    return listener
+
+
+@contextmanager
+def metrics_served(parts: Parts) -> Iterator[None]:
+    """Serves /metrics at its own address, if one is set."""
+    if parts.settings.metrics_address is None:
+        yield
+        return
+    host, port = parts.settings.metrics_address
+    server, thread = start_http_server(port, host, parts.metrics.registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

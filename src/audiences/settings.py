@@ -1,0 +1,202 @@
+"""Every setting: its unit in its name, its default, and the reason beside it; read once, then frozen.
+
+Settings are environment variables: `max_upload_bytes` is `AUDIENCES_MAX_UPLOAD_BYTES`. An unknown `AUDIENCES_*`
+variable or a value of the wrong kind refuses to start, since a setting that is silently ignored is found too late.
+A secret may also stand in a file whose path is given as `AUDIENCES_<NAME>_FILE`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+PREFIX = "AUDIENCES_"
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+# A client of the command line keeps its key here; it is no setting of the server.
+NOT_SETTINGS = frozenset({"AUDIENCES_API_KEY"})
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message names the variable and what it may hold."""
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """`amount` requests in each `seconds`; written `100/minute`."""
+
+    amount: int
+    seconds: int
+
+
+def read_bytes(text: str) -> int:
+    """Bytes of `512MiB`, `5 GiB` or `1073741824`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KIB|MIB|GIB|TIB)?", text.strip().upper())
+    if match is None:
+        raise ValueError("a size such as 512MiB or 5GiB")
+    unit = match[2] or "B"
+    base = KIB if "I" in unit else 1000
+    return int(float(match[1]) * base ** "BKMGT".index(unit[0]))
+
+
+def read_optional_bytes(text: str) -> int | None:
+    """Bytes, or None for `off`."""
+    return None if text.strip().lower() == "off" else read_bytes(text)
+
+
+def read_rate_limit(text: str) -> RateLimit | None:
+    """A rate such as `100/minute` or `5/10 seconds`, or None for `off`."""
+    if text.strip().lower() == "off":
+        return None
+    match = re.fullmatch(r"(\d+)\s*/\s*(\d+)?\s*(second|minute|hour|day)s?", text.strip().lower())
+    if match is None or int(match[1]) < 1:
+        raise ValueError("a rate such as 100/minute, or off")
+    unit = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[match[3]]
+    return RateLimit(int(match[1]), unit * int(match[2] or 1))
+
+
+def read_networks(text: str) -> tuple[str, ...]:
+    """Addresses or networks, separated by commas, each checked."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    for part in parts:
+        try:
+            ipaddress.ip_network(part, strict=False)
+        except ValueError:
+            raise ValueError("addresses or networks, separated by commas, such as 10.0.0.0/8,192.168.1.7") from None
+    return parts
+
+
+def read_address(text: str) -> tuple[str, int] | None:
+    """Host and port of `127.0.0.1:9090`, or None for `off`."""
+    if text.strip().lower() == "off":
+        return None
+    host, _, port = text.strip().rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
+        raise ValueError("an address such as 127.0.0.1:9090, or off")
+    return host.strip("[]"), int(port)
+
+
+def read_seconds(text: str) -> float:
+    """Seconds, more than none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 10**9:
+        raise ValueError("a number of seconds, such as 30")
+    return seconds
+
+
+def setting(reader: Callable[[str], Any], default: Any, why: str) -> Any:  # noqa: ANN401 - any field's type
+    """One setting: how its text is read, its default, and what the operator's page says of it."""
+    return field(default=default, metadata={"reader": reader, "why": why})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may set. Every name here is a variable and stands in `docs/settings.md`."""
+
+    data: Path = setting(
+        lambda text: Path(text).expanduser(),
+        Path("audiences-data"),
+        "Folder of everything that is stored: the catalog, the files, and the spool of uploads under way.",
+    )
+    rate_limit: RateLimit | None = setting(
+        read_rate_limit,
+        RateLimit(100, 60),
+        "Uploads a key: enough for a busy integration, too few to fill a disk unnoticed.",
+    )
+    read_rate_limit: RateLimit | None = setting(
+        read_rate_limit, RateLimit(1000, 60), "Every other request of a key: reads are cheap, so ten times as many."
+    )
+    failed_auth_limit: RateLimit | None = setting(
+        read_rate_limit,
+        RateLimit(30, 60),
+        "Failed authentications an address, so that keys cannot be guessed at speed; it never refuses a valid key.",
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        read_networks, (), "Networks whose X-Forwarded-For is believed; anybody else could write any address into it."
+    )
+    max_upload_bytes: int = setting(
+        read_bytes, 5 * GIB, "Bytes of one request's body, and of a file once unpacked: some 80 million rows."
+    )
+    account_bytes: int | None = setting(
+        read_optional_bytes, None, "Quota: stored bytes an account; off means no quota."
+    )
+    memory_limit: int = setting(
+        read_bytes,
+        1 * GIB,
+        "Memory of the engine for all uploads of this node together (bytes); above it, it spills to the data folder. "
+        "A workbook's child process has half of it to itself.",
+    )
+    min_free_bytes: int = setting(
+        read_bytes, 256 * MIB, "Free disk that an upload must leave: the catalog and the log need room to go on."
+    )
+    receive_idle_timeout_s: float = setting(
+        read_seconds, 30.0, "Seconds without a byte after which a body is given up: a stalled client holds a place."
+    )
+    receive_timeout_s: float = setting(
+        read_seconds, 3600.0, "Seconds for a whole body: 5 GiB at 12 Mbit/s, and the end of a client that drips."
+    )
+    workbook_timeout_s: float = setting(
+        read_seconds, 120.0, "Seconds to read a workbook; a full sheet takes about ten."
+    )
+    metrics_address: tuple[str, int] | None = setting(
+        read_address, None, "Address of /metrics (Prometheus), apart from the API's; off by default."
+    )
+
+    @property
+    def workbook_memory_bytes(self) -> int:
+        """Bytes of memory that the child process of a workbook has to itself (the contract: half of the limit)."""
+        return self.memory_limit // 2
+
+
+# How a text is read, by variable: the table that the documentation and the tests walk.
+VARIABLES: Mapping[str, Any] = {PREFIX + item.name.upper(): item for item in fields(Settings)}
+
+
+def read_settings(environment: Mapping[str, str], **given: Any) -> Settings:  # noqa: ANN401 - any field's value
+    """Settings from `environment`; `given` values (from the command line) win over it.
+
+    Raises SettingsError for an unknown `AUDIENCES_*` variable or a value that cannot be used.
+    """
+    values: dict[str, Any] = {}
+    for variable, text in from_files(environment).items():
+        item = VARIABLES.get(variable)
+        if item is None:
+            raise SettingsError(unknown_variable(variable))
+        try:
+            values[item.name] = item.metadata["reader"](text)
+        except ValueError as error:
+            raise SettingsError(f"{variable} cannot be used: it takes {error}.") from None
+    values.update({name: value for name, value in given.items() if value is not None})
+    return Settings(**values)
+
+
+def from_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """The `AUDIENCES_*` variables, those given as `…_FILE` replaced by their file's content."""
+    found: dict[str, str] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
+            continue
+        bare = variable.removesuffix("_FILE")
+        if bare == variable:
+            found[variable] = text
+            continue
+        try:
+            found[bare] = Path(text).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise SettingsError(f"{variable} names a file that cannot be read: {error.strerror}.") from None
+    return found
+
+
+def unknown_variable(variable: str) -> str:
+    """The sentence that refuses `variable`, with the likeliest setting that was meant."""
+    near = difflib.get_close_matches(variable, VARIABLES, n=1)
+    hint = f" Did you mean {near[0]}?" if near else f" Known are: {', '.join(sorted(VARIABLES))}."
+    return f"{variable} is not a setting.{hint}"

@@ -1,0 +1,83 @@
+"""Statements on audiences and the files that they were made from.
+
+Every one that reads takes the account: a foreign id is not found, just as an unknown one is not (invariant 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_
+from sqlalchemy.engine import RowMapping
+
+from audiences.store.schema import audience_files, audiences
+
+
+def add(connection: Connection, values: dict[str, object]) -> None:
+    """Stores an audience; `values` are the columns. Raises sqlalchemy's IntegrityError if the id was ever used."""
+    connection.execute(insert(audiences).values(**values))
+
+
+def add_file(connection: Connection, values: dict[str, object]) -> None:
+    """Stores a file of an audience; `values` are the columns of `schema.audience_files`."""
+    connection.execute(insert(audience_files).values(**values))
+
+
+def find(connection: Connection, account: int, audience_id: int) -> RowMapping | None:
+    """The audience, or None if it is unknown, deleted, or another account's."""
+    mine = and_(audiences.c.id == audience_id, audiences.c.account_id == account, audiences.c.deleted_time.is_(None))
+    return connection.execute(select(audiences).where(mine)).mappings().first()
+
+
+def files(connection: Connection, audience_id: int, version: int) -> list[RowMapping]:
+    """The files that make up one version of an audience, in upload order."""
+    chosen = select(audience_files).where(audience_files.c.audience_id == audience_id, counts_in(version))
+    return list(connection.execute(chosen.order_by(audience_files.c.position)).mappings())
+
+
+def counts_in(version: int | Column[int]) -> ColumnElement[bool]:
+    """The condition that a file belongs to `version` (a number, or the audience's column)."""
+    return and_(
+        audience_files.c.first_version <= version,
+        or_(audience_files.c.last_version.is_(None), audience_files.c.last_version >= version),
+    )
+
+
+def page(
+    connection: Connection, account: int, *, name: str | None, after: tuple[int, int] | None, limit: int | None
+) -> list[RowMapping]:
+    """Audiences of the account, newest first, each with its `user_count`.
+
+    `name` must be contained in theirs, whatever the case; `after` is the (created_time, id) of the last one seen.
+    """
+    joined = audiences.outerjoin(
+        audience_files, and_(audience_files.c.audience_id == audiences.c.id, counts_in(audiences.c.version))
+    )
+    chosen: Select[tuple[object, ...]] = (
+        select(audiences, func.coalesce(func.sum(audience_files.c.accepted), 0).label("user_count"))
+        .select_from(joined)
+        .where(audiences.c.account_id == account, audiences.c.deleted_time.is_(None))
+        .group_by(audiences.c.id)
+        .order_by(audiences.c.created_time.desc(), audiences.c.id.desc())
+        .limit(limit)
+    )
+    if name is not None:
+        chosen = chosen.where(audiences.c.name.icontains(name, autoescape=True))
+    if after is not None:
+        chosen = chosen.where(tuple_(audiences.c.created_time, audiences.c.id) < after)
+    return list(connection.execute(chosen).mappings())
+
+
+def stored_bytes(connection: Connection, account: int) -> int:
+    """Bytes of all files kept for the account, old versions among them: what its quota counts."""
+    joined = audience_files.join(audiences, audience_files.c.audience_id == audiences.c.id)
+    total = select(func.coalesce(func.sum(audience_files.c.stored_bytes), 0)).select_from(joined)
+    return int(connection.execute(total.where(audiences.c.account_id == account)).scalar_one())
+
+
+def objects_in_use(connection: Connection, names: Collection[str]) -> set[str]:
+    """Those of `names` that some row refers to; all others are rubbish."""
+    used: set[str] = set()
+    for column in (audience_files.c.contacts_object, audience_files.c.rejects_object):
+        used.update(connection.execute(select(column).where(column.in_(names))).scalars())
+    return used

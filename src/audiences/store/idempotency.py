@@ -1,0 +1,40 @@
+"""Statements on the records of idempotency keys: running under a lease, or answered."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy.engine import RowMapping
+
+from audiences.store.schema import idempotency
+
+table = idempotency
+
+
+def find(connection: Connection, account: int, key: str) -> RowMapping | None:
+    """The record of the account's key, or None."""
+    found = select(table).where(and_(table.c.account_id == account, table.c.key == key))
+    return connection.execute(found).mappings().first()
+
+
+def add(connection: Connection, values: dict[str, object]) -> None:
+    """Stores a record; `values` are the columns of `schema.idempotency`."""
+    connection.execute(insert(table).values(**values))
+
+
+def remove(connection: Connection, account: int, key: str, owner: str | None = None) -> None:
+    """Removes the record; with `owner`, only if it is still that request's and has no answer."""
+    condition = and_(table.c.account_id == account, table.c.key == key)
+    if owner is not None:
+        condition = and_(condition, table.c.owner == owner, table.c.answer.is_(None))
+    connection.execute(delete(table).where(condition))
+
+
+def change(connection: Connection, account: int, key: str, owner: str, **values: object) -> bool:
+    """Sets columns of the record if it is still `owner`'s; whether it was."""
+    mine = and_(table.c.account_id == account, table.c.key == key, table.c.owner == owner)
+    return connection.execute(update(table).where(mine).values(**values)).rowcount == 1
+
+
+def remove_older(connection: Connection, created_before: int) -> int:
+    """Removes records made before that time; how many."""
+    return connection.execute(delete(table).where(table.c.created_time < created_before)).rowcount

@@ -1,0 +1,1 @@
+"""Alembic migrations of the catalog, in the order of their numbers."""

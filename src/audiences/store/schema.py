@@ -1,0 +1,109 @@
+"""The tables of the catalog, for SQLite and PostgreSQL alike.
+
+Times are milliseconds since 1970 UTC in 64-bit integers: exact, comparable, and the same on every engine.
+The migrations in `migrations/` build this schema step by step; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    UniqueConstraint("name"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("scopes", String(255), nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    Column("expires_time", BigInteger),
+    Column("last_used_time", BigInteger),
+    Column("revoked_time", BigInteger),
+    Column("rotated_to", ForeignKey("keys.id")),
+    UniqueConstraint("hash"),
+    Index(None, "account_id"),
+)
+
+# A deleted audience's row stays, so that its id is never given to another one.
+audiences = Table(
+    "audiences",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    Column("updated_time", BigInteger, nullable=False),
+    Column("deleted_time", BigInteger),
+    CheckConstraint("type IN ('Static', 'Dynamic')", name="type"),
+    Index(None, "account_id", "created_time", "id"),
+)
+
+# The files that an audience was made from, in upload order. One counts from `first_version` to `last_version`;
+# NULL: it still counts.
+audience_files = Table(
+    "audience_files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("audience_id", ForeignKey("audiences.id"), nullable=False),
+    Column("first_version", Integer, nullable=False),
+    Column("last_version", Integer),
+    Column("position", Integer, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("report", JSON, nullable=False),
+    Column("layout", JSON, nullable=False),
+    Column("contacts_object", String(255)),
+    Column("rejects_object", String(255)),
+    Index(None, "audience_id"),
+    UniqueConstraint("contacts_object"),
+    UniqueConstraint("rejects_object"),
+)
+
+# While `answer` is NULL the request is running, and its twin has to wait until `lease_until`.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("owner", String(32), nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("answer", LargeBinary),
+    Index(None, "created_time"),
+)

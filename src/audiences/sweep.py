@@ -1,0 +1,89 @@
+"""What is deleted, when, and why that is safe.
+
+A crash leaves two things: folders in the spool, and Parquet files whose audience was never committed. The spool belongs
+to one process, which holds the data folder's lock, so at its start all of it is rubbish. Stored files are listed first
+and the catalog is asked second, so that one which is committed in between is found there; and the young are spared,
+since theirs may be committed a moment later. Every function here can be run again at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+from pathlib import Path
+
+import anyio.to_thread
+
+from audiences.clock import Clock
+from audiences.repeats import KEPT
+from audiences.store import audiences, idempotency
+from audiences.store.database import Database
+from audiences.store.files import FileStore
+from audiences.watch import Metrics, log, log_fault
+
+# Far longer than any upload lives between its files and its row.
+FILE_AGE_S = 2 * 3600.0
+
+EVERY_S = 600.0
+BATCH = 500
+
+
+def empty_spool(spool: Path) -> int:
+    """Removes everything in the spool; how many things. Only for the process that owns it, before it takes requests."""
+    left = list(spool.iterdir())
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(left)
+
+
+def remove_stray_files(files: FileStore, database: Database, age_s: float = FILE_AGE_S) -> int:
+    """Removes stored files at least `age_s` old that no row refers to; how many."""
+    removed = 0
+    listing = files.names(age_s)
+    while names := list(itertools.islice(listing, BATCH)):
+        with database.read() as connection:
+            used = audiences.objects_in_use(connection, names)
+        for name in set(names) - used:
+            files.remove(name)
+            removed += 1
+    return removed
+
+
+def remove_old_answers(database: Database, clock: Clock) -> int:
+    """Removes idempotency records that are over; how many."""
+    with database.write() as connection:
+        return idempotency.remove_older(connection, clock() - KEPT)
+
+
+class Sweeper:
+    """Runs the above from time to time."""
+
+    def __init__(self, files: FileStore, database: Database, clock: Clock, metrics: Metrics) -> None:
+        self.files = files
+        self.database = database
+        self.clock = clock
+        self.metrics = metrics
+
+    def sweep(self) -> dict[str, int]:
+        """One round; what was removed."""
+        done = {
+            "stray_files": remove_stray_files(self.files, self.database),
+            "old_answers": remove_old_answers(self.database, self.clock),
+        }
+        self.metrics.swept.inc(done["stray_files"])
+        return done
+
+    async def run(self) -> None:
+        """Sweeps until cancelled; a round that fails is logged, and the next one tries again."""
+        while True:
+            try:
+                done = await anyio.to_thread.run_sync(self.sweep)
+                if any(done.values()):
+                    log("swept", **done)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the server goes on
+                log_fault("sweep_failed", error)
+            await asyncio.sleep(EVERY_S)

@@ -1,0 +1,126 @@
+"""What a person at a terminal sees: reports as tables and bars, or as JSON for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.engine import RowMapping
+
+from audiences import clock
+from audiences.errors import REASON_SENTENCES, Reason
+from audiences.models import Check, FileReport
+from audiences.store.accounts import Account
+
+BAR_WIDTH = 24
+SHOWN = 8
+
+
+def show(report: Check, *, as_json: bool, rejects: Path | None) -> None:
+    """Prints a report."""
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        return
+    console = Console(highlight=False)
+    for file in report.files:
+        console.print(Text(understood(file), style="dim"))
+    console.print()
+    print_counts(console, report)
+    print_bars(console, "Not accepted", reasons(report))
+    print_bars(console, "Countries", report.countries)
+    print_bars(console, "Line types", report.line_types)
+    if rejects is not None:
+        console.print(Text(f"\nEvery rejected row, with its reason: {rejects}"))
+
+
+def understood(file: FileReport) -> str:
+    """What was understood of a file, in a line."""
+    parts = [file.format, file.encoding, file.delimiter and f"delimiter {file.delimiter!r}"]
+    parts += [
+        file.sheet and f"sheet {file.sheet}",
+        f"header in row {file.header_row}",
+        f"phones in {file.phone_column}",
+    ]
+    return f"{file.name}: {', '.join(part for part in parts if part)}"
+
+
+def print_counts(console: Console, report: Check) -> None:
+    """The counts, one above the other."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right")
+    table.add_column()
+    for count, what, style in (
+        (report.rows, "rows", "bold"),
+        (report.accepted, "accepted", "green"),
+        (report.duplicates, "duplicates", "yellow"),
+        (report.suppressed, "suppressed", "yellow"),
+        (report.rejected, "rejected", "red"),
+    ):
+        table.add_row(Text(f"{count:,}", style=style), Text(what))
+    console.print(table)
+    if report.blank_rows:
+        console.print(Text(f"{report.blank_rows:,} blank rows were skipped", style="dim"))
+
+
+def reasons(report: Check) -> dict[str, int]:
+    """Rejected rows by reason, with the sentence that explains it."""
+    return {f"{name}: {REASON_SENTENCES[Reason(name)]}": count for name, count in report.rejected_by_reason.items()}
+
+
+def print_bars(console: Console, title: str, counts: Mapping[str, int]) -> None:
+    """The largest counts as bars; the longest bar is the largest count."""
+    if not counts:
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right")
+    largest = max(counts.values())
+    for name, count in list(counts.items())[:SHOWN]:
+        bar = "█" * max(1, round(BAR_WIDTH * count / largest))
+        table.add_row(Text(f"{count:,}"), Text(bar.ljust(BAR_WIDTH), style="cyan"), Text(name))
+    console.print()
+    console.print(Text(title, style="bold"))
+    console.print(table)
+    if len(counts) > SHOWN:
+        rest = sum(list(counts.values())[SHOWN:])
+        console.print(Text(f"and {rest:,} in {len(counts) - SHOWN} more", style="dim"))
+
+
+def show_keys(keys: Sequence[RowMapping]) -> None:
+    """Prints all keys."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ID", "NAME", "ACCOUNT", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "STATE"):
+        table.add_column(column, overflow="fold")
+    for key in keys:
+        times = [moment(key[name]) for name in ("created_time", "expires_time", "last_used_time")]
+        table.add_row(
+            *(Text(cell) for cell in (key["id"], key["name"], key["account"], key["scopes"], *times, state(key)))
+        )
+    Console(highlight=False).print(table)
+
+
+def moment(value: int | None) -> str:
+    """A time, or never."""
+    return "never" if value is None else clock.in_seconds(value)
+
+
+def state(key: RowMapping) -> str:
+    """Whether a key works, and if not, why."""
+    if key["revoked_time"] is not None:
+        return "revoked"
+    if key["expires_time"] is not None and key["expires_time"] <= clock.now():
+        return "expired"
+    return "live" if key["rotated_to"] is None else "live, rotated"
+
+
+def show_accounts(accounts: Sequence[Account]) -> None:
+    """Prints all accounts."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("NAME")
+    table.add_column("CREATED")
+    for account in accounts:
+        table.add_row(Text(account.name), Text(clock.in_seconds(account.created_time)))
+    Console(highlight=False).print(table)

@@ -1,0 +1,89 @@
+"""Who is counted, and how: uploads and reads a key, failed authentications an address.
+
+The counting itself is the `limits` library's sliding window: two counters a key, however high the limit.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from audiences.errors import TooManyRequests
+from audiences.settings import RateLimit, Settings
+
+UPLOADS, READS, FAILED_AUTHENTICATIONS = "uploads", "reads", "failed-authentications"
+
+# Whoever has one address of IPv6 has its whole /64.
+IPV6_PREFIX = 64
+
+
+class Throttle:
+    """The limits in force and their counters."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self.limits: Mapping[str, RateLimitItem | None] = {
+            UPLOADS: as_item(settings.rate_limit),
+            READS: as_item(settings.read_rate_limit),
+            FAILED_AUTHENTICATIONS: as_item(settings.failed_auth_limit),
+        }
+        self.proxies = [ipaddress.ip_network(network, strict=False) for network in settings.trusted_proxies]
+
+    async def admit(self, policy: str, who: str) -> dict[str, str]:
+        """Counts one request of `who` and returns the `RateLimit` fields of its answer.
+
+        Raises TooManyRequests, with `Retry-After` in seconds.
+        """
+        item = self.limits[policy]
+        if item is None:
+            return {}
+        admitted = await self.limiter.hit(item, policy, who)
+        window = await self.limiter.get_window_stats(item, policy, who)
+        reset = max(1, math.ceil(window.reset_time - time.time()))
+        headers = {
+            "RateLimit-Policy": f'"{policy}";q={item.amount};w={item.get_expiry()}',
+            "RateLimit": f'"{policy}";r={window.remaining if admitted else 0};t={reset}',
+        }
+        if admitted:
+            return headers
+        raise TooManyRequests(
+            f"More than {item.amount} {policy.replace('-', ' ')} in {item.get_expiry()} seconds. "
+            f"Try again in {reset} seconds.",
+            headers=headers | {"Retry-After": str(reset)},
+        )
+
+    def address(self, peer: str | None, forwarded: Sequence[str]) -> str:
+        """The address that a request counts for: the connection's, or what a trusted proxy in front of it says.
+
+        `forwarded` are the values of `X-Forwarded-For`; the last address that no trusted proxy has is believed.
+        """
+        hops = [hop.strip() for value in forwarded for hop in value.split(",")]
+        current = as_address(peer)
+        while hops and current is not None and any(current in network for network in self.proxies):
+            hop = as_address(hops.pop())
+            if hop is None:
+                break
+            current = hop
+        if isinstance(current, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((current, IPV6_PREFIX), strict=False))
+        return str(current)
+
+
+def as_item(limit: RateLimit | None) -> RateLimitItem | None:
+    """The library's form of a limit."""
+    return None if limit is None else RateLimitItemPerSecond(limit.amount, limit.seconds)
+
+
+def as_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that `text` writes, or None; an IPv4 address in IPv6's clothes is the IPv4 address."""
+    try:
+        address = ipaddress.ip_address(text or "")
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,56 @@
+"""What tests share: the real server on a real socket, and a client that speaks as a caller would."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from audiences.settings import Settings
+from support import Client, Service, started
+
+os.environ.setdefault("SCHEMATHESIS_HOOKS", "")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The numbering plan's cache, built once for all test processes."""
+    return tmp_path_factory.getbasetemp().parent / "numbering-cache"
+
+
+def settings_in(folder: Path, **changed: object) -> Settings:
+    """Settings for tests: no limits unless a test is about them."""
+    return replace(
+        Settings(data=folder, rate_limit=None, read_rate_limit=None, failed_auth_limit=None),
+        **changed,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One server for all tests that need nothing special of it."""
+    with started(settings_in(tmp_path_factory.mktemp("service"))) as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    """A client with a key of an account of its own."""
+    with service.client() as made:
+        yield made
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Starts a server with settings of the test's choice, in a folder of its own."""
+    with ExitStack() as stack:
+
+        def starting(**changed: object) -> Service:
+            folder = changed.pop("data", tmp_path / "data")
+            return stack.enter_context(started(settings_in(Path(str(folder)), **changed)))
+
+        yield starting

@@ -1,0 +1,264 @@
+"""What arrives of a CSV file, clean or polluted: every well-formed row, with the number a spreadsheet shows."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from audiences import tables
+from audiences.errors import (
+    EmptyFile,
+    MissingPhoneColumn,
+    RepeatedPhoneColumn,
+    TooManyColumns,
+    UnsupportedFormat,
+)
+from audiences.tables import Bounds, Table, Wanted, csv_careful, csv_fast, encoding, sniff
+from audiences.tables.dialect import MAX_RECORD_BYTES, MAX_RECORD_LINES
+
+BOUNDS = Bounds(max_bytes=1 << 26, workbook_memory_bytes=1 << 29, workbook_timeout_s=60)
+
+Rows = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A table that was read, with its rows and malformed records as Python values; an empty cell is ''."""
+
+    table: Table
+    rows: Rows
+    malformed: Rows
+    fast: bool
+
+
+def read(data: bytes | str | Path, *, bounds: Bounds = BOUNDS, **wanted: Any) -> Reading:
+    """The reading of `data`, a file or its bytes (text goes as UTF-8)."""
+    with tempfile.TemporaryDirectory() as name, duckdb.connect() as connection:
+        folder = Path(name) / "upload"
+        folder.mkdir()
+        path = data if isinstance(data, Path) else Path(name) / "file"
+        if not isinstance(data, Path):
+            path.write_bytes(data.encode() if isinstance(data, str) else data)
+        table = tables.read(connection, path, folder, Wanted(**wanted), bounds)
+        return reading(connection, table)
+
+
+def reading(connection: duckdb.DuckDBPyConnection, table: Table) -> Reading:
+    """What `table` holds; its counts agree with it."""
+    rows = connection.execute(f"FROM {table.relation} ORDER BY row").fetchall()
+    malformed = connection.execute(f"FROM {table.malformed} ORDER BY row").fetchall()
+    assert table.row_count == len(rows) + len(malformed)
+    names = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    return Reading(
+        table, [tuple("" if cell is None else cell for cell in row) for row in rows], malformed, csv_fast.TABLE in names
+    )
+
+
+# name: file, rows, malformed, blank_rows
+CLEAN: dict[str, tuple[str, Rows]] = {
+    "plain": ("phone1,name\n4420,Anna\n4421,Bob\n", [(2, "4420", "Anna"), (3, "4421", "Bob")]),
+    "no line end at the end": ("phone1,name\n4420,Anna", [(2, "4420", "Anna")]),
+    "windows line ends": ("phone1,name\r\n4420,Anna\r\n4421,Bob\r\n", [(2, "4420", "Anna"), (3, "4421", "Bob")]),
+    "old mac line ends": ("phone1,name\r4420,Anna\r4421,Bob\r", [(2, "4420", "Anna"), (3, "4421", "Bob")]),
+    "semicolons and decimal commas": ("phone1;sum\n4420;1,50\n4421;2,75\n", [(2, "4420", "1,50"), (3, "4421", "2,75")]),
+    "tabs": ("phone1\tname\n4420\tAnna, B\n", [(2, "4420", "Anna, B")]),
+    "bars": ("name|phone1\nAnna; B|4420\n", [(2, "Anna; B", "4420")]),
+    "one column": ("phone1\n4420\n4421\n", [(2, "4420"), (3, "4421")]),
+    "one column of commas": ("phone1\n4420,4421\n", [(2, "4420,4421")]),
+    "quotes": ('phone1,name\n4420,"A, ""B"""\n4421,""\n', [(2, "4420", 'A, "B"'), (3, "4421", "")]),
+    "line breaks in quotes": ('phone1,a\n4420,"x\ny"\n4421,z\n', [(2, "4420", "x\ny"), (3, "4421", "z")]),
+    "windows line breaks in quotes": ('phone1,a\r\n4420,"x\r\ny"\r\n4421,z\r\n', [(2, "4420", "x\r\ny"), (3, "4421", "z")]),
+    "a quote within a cell": ('phone1,a\n4420,5" pipe\n4421,z\n', [(2, "4420", '5" pipe'), (3, "4421", "z")]),
+    "spaces around quotes": ('phone1, a\n4420, "x, y" \n', [(2, "4420", "x, y")]),
+    "single quotes": ("'phone1','a'\n'4420','x, y'\n'4421','z'\n", [(2, "4420", "x, y"), (3, "4421", "z")]),
+    "apostrophes before numbers": ("phone1,a\n'4420,x\n'4421,y\n", [(2, "'4420", "x"), (3, "'4421", "y")]),
+    "a backslash before a quote": ('phone1,a\n4420,"x \\"y\\" z, w"\n', [(2, "4420", 'x "y" z, w')]),
+    "a title": ("Customers, May 2024; all\nphone1,a\n4420,x\n", [(3, "4420", "x")]),
+    "a title and blank lines": ("Customers\n\n\nphone1,a\n4420,x\n", [(5, "4420", "x")]),
+    "a title with an open quote": ('The "list\nphone1,a\n4420,x\n', [(3, "4420", "x")]),
+    "a title that opens a quote": ('"The list\nphone1,a\n4420,x\n', [(3, "4420", "x")]),
+    "a title over two lines": ('"The\nlist",\nphone1,a\n4420,x\n', [(3, "4420", "x")]),
+    "a header over two lines": ('phone1,"a\nb"\n4420,x\n', [(2, "4420", "x")]),
+    "sep=": ("sep=;\nphone1;a\n4420;x\n", [(3, "4420", "x")]),
+    "sep= and one column": ("sep=;\nphone1\n4420\n", [(3, "4420")]),
+    "short rows": ("phone1,a,b\n4420\n4421,x\n", [(2, "4420", "", ""), (3, "4421", "x", "")]),
+    "surplus empty cells": ("phone1,a\n4420,x,,\n4421,y, ,\n"[:-5] + "\n4422,z\n", [(2, "4420", "x"), (3, "4421", "y"), (4, "4422", "z")]),
+    "blank records": ("phone1,a\n,\n4420,x\n \t,\u00a0\n4421,y\n", [(3, "4420", "x"), (5, "4421", "y")]),
+    "blank lines at the end": ("phone1,a\n4420,x\n\n\n", [(2, "4420", "x")]),
+    "a byte order mark": ("\ufeffphone1,a\n4420,x\n", [(2, "4420", "x")]),
+    "no rows": ("phone1,a\n", []),
+    "only a header": ("phone1,a", []),
+}
+
+POLLUTED: dict[str, tuple[str, Rows, Rows]] = {
+    "surplus text": ("phone1,a\n4420,x,y\n4421,z\n", [(3, "4421", "z")], [(2, "4420,x,y")]),
+    "a blank line": ("phone1,a\n4420,x\n\n4421,y\n", [(2, "4420", "x"), (4, "4421", "y")], []),
+    "mixed line ends": (
+        "phone1,a\r\n4420,x\n4421,y\r4422,z\r\n4423,w\n",
+        [(2, "4420", "x"), (3, "4421", "y"), (4, "4422", "z"), (5, "4423", "w")],
+        [],
+    ),
+    "an unclosed quote": (
+        'phone1,a\n4420,"x\n4421,y\n4422,z\n',
+        [(3, "4421", "y"), (4, "4422", "z")],
+        [(2, '4420,"x')],
+    ),
+    "an unclosed quote, quoted cells below": (
+        'phone1,a\n4420,"x\n4421,y\n4422,"z, w"\n',
+        [(3, "4421", "y"), (4, "4422", "z, w")],
+        [(2, '4420,"x')],
+    ),
+    "an unclosed quote that swallows too many cells": (
+        'phone1,a\n4420,"x\n4421,",y",z\n',
+        [],
+        [(2, '4420,"x'), (3, '4421,",y",z')],
+    ),
+    "text after a quote": ('phone1,a\n4420,"5" pipe\n4421,y\n', [(3, "4421", "y")], [(2, '4420,"5" pipe')]),
+    "a record of many lines among mixed ends": (
+        'phone1,a\n4420,"x\r\ny\rz\nw"\n\n4421,y\n',
+        [(2, "4420", "x\r\ny\rz\nw"), (4, "4421", "y")],
+        [],
+    ),
+    "a zero character in a cell": ("phone1,a\n4420,x\0y\n\n4421,z\n", [(2, "4420", "x\0y"), (4, "4421", "z")], []),
+    "this package's own escapes": (
+        "phone1,a\n4420,\x01n\x02\x01X\x01L\n\n4421,\x01A\x01B\n",
+        [(2, "4420", "\x01n\x02\x01X\x01L"), (4, "4421", "\x01A\x01B")],
+        [],
+    ),
+    "backslashes in a careful reading": ('phone1,a\n4420,"x \\"y\\" z"\n\n', [(2, "4420", 'x "y" z')], []),
+    "one column and a stray quote": ('phone1\n"4420\n4421\n', [(3, "4421")], [(2, '"4420')]),
+}
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_a_clean_file_arrives_whole(name: str) -> None:
+    data, rows = CLEAN[name]
+    assert read(data).rows == rows
+
+
+@pytest.mark.parametrize("name", POLLUTED)
+def test_every_well_formed_row_arrives_with_its_number_and_no_other(name: str) -> None:
+    data, rows, malformed = POLLUTED[name]
+    found = read(data)
+    assert (found.rows, found.malformed) == (rows, malformed)
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_both_readers_agree(name: str) -> None:
+    """The careful reader reads what the fast one does, the counts included."""
+    data, rows = CLEAN[name]
+    assert careful(data.encode())[0] == rows
+    assert careful(data.encode())[1] == read(data).table.blank_rows
+
+
+def careful(data: bytes) -> tuple[Rows, int]:
+    """The rows and the blank rows of a CSV file, by the careful reader alone."""
+    with tempfile.TemporaryDirectory() as name, duckdb.connect() as connection:
+        path = Path(name) / "file"
+        path.write_bytes(data)
+        text = encoding.read(path, Path(name), 1 << 30)
+        found = sniff.sniff(encoding.sample(text, 1 << 18), "phone1")
+        records = csv_careful.read(connection, text, found, Path(name), 1 << 30)
+        rows = connection.execute("FROM audiences_rows ORDER BY row").fetchall()
+        return [tuple("" if cell is None else cell for cell in row) for row in rows], records.blank_rows
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "windows line ends", "quotes", "line breaks in quotes", "a title", "short rows", "blank records"]
+)
+def test_what_is_tidy_is_read_by_the_fast_reader(name: str) -> None:
+    assert read(CLEAN[name][0]).fast
+
+
+@pytest.mark.parametrize(
+    ("data", "blank_rows"),
+    [
+        ("phone1,a\n4420,x\n\n\n", 2),
+        ("\n\nphone1,a\n4420,x\n", 0),
+        ("phone1,a\n,\n4420,x\n\n , \n", 3),
+        ("phone1\n4420\n\n4421\n\n", 2),
+        ('phone1,a\n4420,"\n\n"\n\n\n', 2),
+    ],
+)
+def test_blank_rows_after_the_header_are_told(data: str, blank_rows: int) -> None:
+    assert read(data).table.blank_rows == blank_rows
+
+
+def test_one_stray_quote_costs_one_line_of_a_long_file() -> None:
+    lines = [f"44207{n:07},name {n}" for n in range(5000)]
+    lines[100] += ',"'
+    lines[101] = '"' + lines[101]
+    found = read("phone1,a,b\n" + "\n".join(lines) + "\n")
+    assert [row for row, _ in found.malformed] == [102, 103]
+    assert len(found.rows) == 4998
+
+
+def test_a_quoted_cell_spans_so_many_lines_and_no_more() -> None:
+    most = "x\n" * (MAX_RECORD_LINES - 1)
+    assert len(read(f'phone1,a\n4420,"{most}"\n').rows) == 1
+    over = read(f'phone1,a\n4420,"{most}\n"\n4421,y\n')
+    assert over.malformed[0] == (2, '4420,"x')
+    assert over.rows[-1] == (MAX_RECORD_LINES + 3, "4421", "y")
+
+
+def test_an_overlong_line_is_malformed_and_cut() -> None:
+    found = read("phone1,a\n4420," + "é" * MAX_RECORD_BYTES + "\n4421,y\n")
+    assert found.rows == [(3, "4421", "y")]
+    ((row, raw),) = found.malformed
+    assert (row, raw[:6]) == (2, "4420,é")
+    assert len(raw.encode()) <= MAX_RECORD_BYTES + 4
+
+
+def test_columns_keep_their_names_and_get_distinct_ones() -> None:
+    found = read("phone1, Name ,name,,name_2,,\n4420,a,b,c,d\n")
+    assert found.table.columns == ("phone1", " Name ", "name_3", "column_4", "name_2")
+
+
+@pytest.mark.parametrize("name", ["PHONE1", " Phone1 ", "\u00a0phone1", "\ufeffphone1", '"phone1"'])
+def test_the_phone_column_is_found_however_it_is_written(name: str) -> None:
+    found = read(f"a,{name},b\nx,4420,y\n")
+    assert (found.table.phone, found.rows) == (1, [(2, "x", "4420", "y")])
+
+
+def test_another_column_can_be_the_phone_column() -> None:
+    assert read("Mobile;phone1\n4420;x\n", phone_column="mobile").table.phone == 0
+
+
+def test_a_missing_phone_column_is_told_with_the_columns_there_are() -> None:
+    with pytest.raises(MissingPhoneColumn, match="The file has: name, mobile"):
+        read("List\nname;mobile\nAnna;4420\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "refusal"),
+    [
+        ("", EmptyFile),
+        ("\n\r\n  \n", EmptyFile),
+        ("\ufeff", EmptyFile),
+        ("phone1,a,PHONE1 \n1,2,3\n", RepeatedPhoneColumn),
+        ("phone1" + ",a" * 2000, TooManyColumns),
+        ("<!DOCTYPE html><html><table><td>phone1</table>", UnsupportedFormat),
+        ('[{"phone1": "4420"}]', UnsupportedFormat),
+        ("%PDF-1.7 phone1", UnsupportedFormat),
+        (b"\x89PNG\r\n\x1a\n", UnsupportedFormat),
+        (b"phone1,a\n" + bytes(4000), UnsupportedFormat),
+    ],
+)
+def test_what_is_no_table_is_refused(data: bytes | str, refusal: type[Exception]) -> None:
+    with pytest.raises(refusal):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [('",a', 20_000), ('"a', 20_000), ("", 200_000), ('a","b","', 20_000), ("," * 500, 2_000)],
+)
+def test_hostile_shapes_are_read_in_seconds(line: str, count: int) -> None:
+    found = read("phone1,a\n" + (line + "\n") * count + "\n4420,x\n")
+    assert found.table.row_count + found.table.blank_rows <= count + 2
+    assert found.rows[-1][1:] == ("4420", "x")
