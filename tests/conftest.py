@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,8 +11,6 @@ import pytest
 
 from audiences.settings import Settings
 from support import Client, Service, started
-
-os.environ.setdefault("SCHEMATHESIS_HOOKS", "")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from audiences import accept, answer, creation, docs_page, exports, models, pages, repeats
+from audiences import accept, answer, creation, docs_page, exports, models, pages, repeats, reports
 from audiences import errors as refuse
 from audiences.accept import CSV, JSON
 from audiences.answer import Reply
@@ -42,7 +42,7 @@ def carry_out(parts: Parts, account: int, upload: Upload, claim: Claim) -> Reply
     """Creates the audience, or checks its file; the answer commits together with the audience."""
     wanted = creation.instructions(upload.fields)
     if wanted.dry_run:
-        return answer.found("Audience checked", parts.creation.check(upload, wanted))
+        return answer.found("Audience checked", reports.in_order(parts.creation.check(upload, wanted)))
     made = parts.creation.create(
         account, upload, wanted, lambda connection, new: parts.repeats.keep(connection, claim, answer.created(new))
     )
@@ -63,7 +63,7 @@ async def get_audience(call: Call) -> Reply:
     """The report of one audience."""
     audience_id = call.request.path_params["id"]
     found = await anyio.to_thread.run_sync(call.parts.library.report, call.account, audience_id)
-    return answer.found("Audience retrieved", found)
+    return answer.found("Audience retrieved", reports.in_order(found))
 
 
 async def list_contacts(call: Call) -> Reply | Response:
@@ -206,7 +206,12 @@ ROUTES: tuple[Route, ...] = (
         "/audiences",
         create_audience,
         "Create an audience from a CSV or Excel file",
-        {201: Success("Audience created", models.Created), 200: Success("Audience checked", models.CheckWithSamples)},
+        {
+            201: Success(
+                "Audience created", models.Created, leads_to=("get_audience", "list_contacts", "list_rejects")
+            ),
+            200: Success("Audience checked", models.CheckWithSamples),
+        },
         scope=WRITE,
         policy=UPLOADS,
         parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),

@@ -6,6 +6,7 @@ the verdicts that `phones.judge` left (`id`, `phone`, `place`, `reason`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +37,20 @@ class Kept:
     rejects: Path | None
 
 
-def keep(connection: DuckDBPyConnection, table: Table, plan: Layout, folder: Path) -> Kept:
-    """Marks duplicates, counts, and writes `contacts.parquet` and `rejects.parquet` into `folder`."""
+def keep(
+    connection: DuckDBPyConnection, table: Table, plan: Layout, folder: Path, normalised: Mapping[int, str]
+) -> Kept:
+    """Marks duplicates, counts, and writes `contacts.parquet` and `rejects.parquet` into `folder`.
+
+    `normalised` names, by a column's index, the table (`id`, `text`) of what stands in its place in contacts.
+    """
     mark_duplicates(connection)
     by_reason = count_reasons(connection, table)
     countries, line_types = count_places(connection)
     accepted, duplicates = sum(countries.values()), by_reason.pop(Reason.DUPLICATE, 0)
     contacts, rejects = folder / "contacts.parquet", folder / "rejects.parquet"
     if accepted:
-        write_contacts(connection, table, plan, contacts)
+        write_contacts(connection, table, plan, contacts, normalised)
     refused = duplicates + sum(by_reason.values())
     if refused:
         write_rejects(connection, table, plan, rejects)
@@ -98,20 +104,24 @@ def count_places(connection: DuckDBPyConnection) -> tuple[dict[str, int], dict[s
     return countries, line_types
 
 
-def write_contacts(connection: DuckDBPyConnection, table: Table, plan: Layout, target: Path) -> None:
+def write_contacts(
+    connection: DuckDBPyConnection, table: Table, plan: Layout, target: Path, normalised: Mapping[int, str]
+) -> None:
     """Writes the accepted rows in file order; the phone column holds E.164 digits."""
-    cells = [
-        f"{'judged.phone::VARCHAR' if index == plan.phone else f'records.c{index + 1}'} AS {identifier(name)}"
-        for index, name in enumerate(plan.stored)
-    ]
+    cells = {index: f"records.c{index + 1}" for index in range(len(plan.stored))}
+    cells |= {index: f"{name}.text" for index, name in normalised.items()}
+    cells[plan.phone] = "judged.phone::VARCHAR"
+    columns = [f"{cells[index]} AS {identifier(name)}" for index, name in enumerate(plan.stored)]
+    joins = [f"LEFT JOIN {name} ON {name}.id = records.row" for name in normalised.values()]
     connection.execute(
         f"""
         COPY (
           SELECT records.row::BIGINT AS {layout.ROW}, country AS {layout.COUNTRY}, line_type AS {layout.LINE_TYPE},
-                 array_to_string(time_zones, '{layout.ZONE_SEPARATOR}') AS {layout.TIME_ZONES}, {", ".join(cells)}
+                 array_to_string(time_zones, '{layout.ZONE_SEPARATOR}') AS {layout.TIME_ZONES}, {", ".join(columns)}
           FROM {table.relation} AS records
           JOIN {JUDGED} AS judged ON judged.id = records.row
           JOIN numbering_places USING (place)
+          {" ".join(joins)}
           WHERE judged.phone IS NOT NULL AND NOT EXISTS (SELECT 1 FROM duplicates WHERE duplicates.id = records.row)
         ) TO ? ({PARQUET})
         """,

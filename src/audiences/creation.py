@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from duckdb import DuckDBPyConnection
@@ -35,6 +35,7 @@ from audiences.settings import Settings
 from audiences.store import audiences as stored
 from audiences.store.database import Database
 from audiences.store.files import FileStore
+from audiences.tables import Table
 from audiences.watch import Metrics
 
 MAX_NAME = 255
@@ -112,12 +113,14 @@ class Creation:
             asked = tables.Wanted(wanted.phone_column, wanted.sheet)
             table = tables.read(connection, upload.path, upload.folder, asked, self.bounds())
         with self.step("judge"):
-            source = f"(SELECT row AS id, c{table.phone + 1} AS text FROM {table.relation})"
-            region, exact = wanted.default_region, table.exact_numbers
-            phones.judge(connection, source=source, target=contacts.JUDGED, default_region=region, exact=exact)
+            how: Reading = {"default_region": wanted.default_region, "exact": table.exact_numbers}
+            phones.judge(connection, source=column(table, table.phone), target=contacts.JUDGED, **how)
+            others = {index: f"normalised_{index}" for index in other_phones(table)}
+            for index, target in others.items():
+                phones.normalise(connection, source=column(table, index), target=target, **how)
         with self.step("keep"):
             plan = layout.plan(table.columns, table.phone)
-            kept = contacts.keep(connection, table, plan, upload.folder)
+            kept = contacts.keep(connection, table, plan, upload.folder, others)
         return Judged(reports.of_file(upload, table, kept), plan, kept)
 
     def publish(self, account: int, name: str, judged: Judged, commit: Commit) -> int:
@@ -191,6 +194,24 @@ class Creation:
     def step(self, name: str) -> AbstractContextManager[None]:
         """Times a step."""
         return self.metrics.step(name)
+
+
+class Reading(TypedDict):
+    """How texts are read as phones."""
+
+    default_region: str | None
+    exact: bool
+
+
+def column(table: Table, index: int) -> str:
+    """One column of the records, as `phones` takes it."""
+    return f"(SELECT row::BIGINT AS id, c{index + 1} AS text FROM {table.relation})"
+
+
+def other_phones(table: Table) -> list[int]:
+    """The indexes of `phone2` … `phone9`, found whatever their case and surrounding blanks."""
+    names = [name.strip().casefold() for name in table.columns]
+    return [index for index, name in enumerate(names) if name in phones.PHONE_COLUMNS and index != table.phone]
 
 
 def instructions(fields: Mapping[str, str]) -> Instructions:

@@ -47,8 +47,8 @@ class Counts(Struct, kw_only=True):
     blank_rows: Count
 
 
-class FileFacts(Struct, kw_only=True):
-    """What was understood of an uploaded file."""
+class FileReport(Counts, kw_only=True):
+    """One uploaded file: what was understood of it, and its counts."""
 
     name: str
     bytes: Count
@@ -61,37 +61,24 @@ class FileFacts(Struct, kw_only=True):
     phone_column: str
 
 
-class FileReport(Counts, FileFacts, kw_only=True):
-    """One uploaded file: what was understood of it, and its counts."""
-
-
-class Title(Struct, kw_only=True):
-    """What an audience is called, and how many contacts it has."""
+class Check(Counts, kw_only=True):
+    """An audience's report without id and times: what a dry run answers, too. Totals are sums over the files."""
 
     name: str
     type: str
     user_count: Count
-
-
-class Check(Counts, Title, kw_only=True):
-    """An audience's report without id and times: what a dry run answers, too. Totals are sums over the files."""
-
     columns: list[str]
     countries: dict[str, int]
     line_types: dict[str, int]
     files: list[FileReport]
 
 
-class Identity(Struct, kw_only=True):
-    """What an audience has once it is stored."""
+class AudienceReport(Check, kw_only=True):
+    """A stored audience."""
 
     id: Digits
     created_time: Moment
     updated_time: Moment
-
-
-class AudienceReport(Check, Identity, kw_only=True):
-    """A stored audience."""
 
 
 class Contact(Struct):

@@ -58,6 +58,7 @@ FORM = {
             "contentMediaType": "application/octet-stream",
             "description": "A CSV or Excel file with a column named phone1 that holds phone numbers with the full "
             "country code, e.g. 442079832100. Also .ods, .gz and .zip.",
+            "examples": ["phone1,name\n442079832100,Ann\n"],
         },
         "phone_column": {"type": "string", "description": "Another column that plays phone1.", "examples": ["mobile"]},
         "default_region": {
@@ -156,7 +157,11 @@ def response(success: Success, route: Route, shapes: Json) -> Json:
     content: Json = {JSON: {"schema": envelope}}
     for kind in route.formats[1:]:
         content[kind] = {"schema": {"type": "string"}}
-    return {"description": success.description, "content": content}
+    made: Json = {"description": success.description, "content": content}
+    if success.leads_to:
+        parameters = {"id": "$response.body#/data/id"}
+        made["links"] = {name: {"operationId": name, "parameters": parameters} for name in success.leads_to}
+    return made
 
 
 def refusals(route: Route) -> Json:

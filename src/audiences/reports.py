@@ -90,7 +90,7 @@ def of_audience(audience: RowMapping, files: Sequence[RowMapping]) -> AudienceRe
 
 def nothing_accepted(check: Check, samples: Mapping[str, Any]) -> NoValidRows:
     """The refusal of a file without a single valid row: the commonest reasons, and what to do about the first."""
-    report = fields_of(check) | dict(samples)
+    report = in_order(check) | dict(samples)
     if check.rows == 0:
         return NoValidRows("The file has a header but no rows under it. Nothing was stored.", report)
     reasons = sorted(check.rejected_by_reason.items(), key=lambda pair: -pair[1])
@@ -114,3 +114,15 @@ def added(counts: Any) -> dict[str, int]:  # noqa: ANN401 - an iterable of mappi
 def fields_of(struct: Struct) -> dict[str, Any]:
     """A struct's fields by name."""
     return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+# What a reader looks for first; a struct's own fields come behind those that it inherits.
+FIRST = ("id", "name", "type", "created_time", "updated_time", "user_count")
+
+
+def in_order(report: Struct) -> dict[str, Any]:
+    """A report's fields, and those of its files, in the order in which one reads them."""
+    fields = fields_of(report)
+    if "files" in fields:
+        fields["files"] = [in_order(file) for file in fields["files"]]
+    return {name: fields[name] for name in (*FIRST, *fields) if name in fields}

@@ -45,10 +45,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Success:
-    """An answer that is not a refusal: its description and the type of its `data`."""
+    """An answer that is not a refusal: its description, the type of its `data`, and the operations on the id in it."""
 
     description: str
     data: Any
+    leads_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

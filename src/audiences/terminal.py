@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.engine import RowMapping
 
-from audiences import clock
+from audiences import clock, reports
 from audiences.errors import REASON_SENTENCES, Reason
 from audiences.models import Check, FileReport
 from audiences.store.accounts import Account
@@ -23,7 +23,7 @@ SHOWN = 8
 def show(report: Check, *, as_json: bool, rejects: Path | None) -> None:
     """Prints a report."""
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        print(msgspec.json.format(msgspec.json.encode(reports.in_order(report)), indent=2).decode())
         return
     console = Console(highlight=False)
     for file in report.files:

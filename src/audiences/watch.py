@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -92,9 +92,21 @@ class JsonLines(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-def configure_logging(stream: Any = None) -> None:  # noqa: ANN401 - any text stream
+class StandardError(logging.StreamHandler[TextIO]):
+    """Writes to standard error, as it is at the time of writing."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """The stream of now."""
+        return sys.stderr
+
+
+def configure_logging() -> None:
     """Sends our lines, and the warnings of the HTTP server, to standard error."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = StandardError()
     handler.setFormatter(JsonLines())
     for name, level in (("audiences", logging.INFO), ("uvicorn.error", logging.ERROR)):
         target = logging.getLogger(name)

@@ -1,0 +1,44 @@
+"""Small pieces of SQL that the readers share. Names are the package's own; a caller's text goes in as a literal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+# What a blank cell may consist of: Unicode's white space, and what shows nothing. Written for RE2.
+BLANK = (
+    r"[\x00\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200d}\x{2028}\x{2029}"
+    r"\x{202f}\x{205f}\x{2060}\x{3000}\x{feff}]*"
+)
+
+
+def literal(text: str | Path) -> str:
+    """`text` as a string literal."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def cells(count: int) -> list[str]:
+    """The names of a relation's columns: c1 … cn."""
+    return [f"c{place}" for place in range(1, count + 1)]
+
+
+def blank(cell: str) -> str:
+    """Whether `cell` shows nothing. Cheap where it begins with a visible ASCII character, as a phone does."""
+    return f"({cell} IS NULL OR (({cell} < '!' OR {cell} >= '\x7f') AND regexp_full_match({cell}, {literal(BLANK)})))"
+
+
+def all_blank(names: Iterable[str], first: str) -> str:
+    """Whether all of `names` are blank; `first` is asked first, being the one that seldom is."""
+    return " AND ".join(map(blank, [first, *(name for name in names if name != first)]))
+
+
+def any_text(names: Iterable[str]) -> str:
+    """Whether any of `names` shows something."""
+    return " OR ".join(f"NOT {blank(name)}" for name in names) or "false"
+
+
+def scan(path: Path, columns: int, **options: str) -> str:
+    """A `read_csv` that finds out nothing by itself: every option is given as SQL."""
+    given = ", ".join(f"{name} = {value}" for name, value in options.items())
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in cells(columns))
+    return f"read_csv({literal(path)}, auto_detect = false, header = false, columns = {{{types}}}, {given})"

@@ -1,0 +1,203 @@
+"""Reading audiences: the list, reports, pages, and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from support import Client, Made, Service
+
+MESSY = 'phone1;name;note\n+44 20 7983 2100;Zoë;"a;b\nc"\n;Bob;\n447912345678;Cy;"say ""hi"""\nx;Di;=1+1\n447912345678;Ed;\n'
+
+
+@pytest.fixture(scope="module")
+def reader(service: Service) -> Iterator[Client]:
+    with service.client() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def messy(reader: Client) -> Made:
+    return reader.create(MESSY, name="messy")
+
+
+@pytest.fixture(scope="module")
+def long(reader: Client) -> Made:
+    """2,500 contacts and as many rejects, taking turns."""
+    rows = (f"4479{number // 2:08d},{number}" if number % 2 == 0 else f"bad,{number}" for number in range(5000))
+    return reader.create("phone1,n\n" + "\n".join(rows) + "\n", name="long", default_region="GB")
+
+
+def test_the_list_shows_what_the_published_page_shows(reader: Client, messy: Made) -> None:
+    item = next(item for item in reader.get("/audiences")["data"] if item["id"] == messy.id)
+    assert item == {
+        "id": messy.id,
+        "name": "messy",
+        "created_time": messy.report["created_time"],
+        "type": "Static",
+        "user_count": 2,
+    }
+
+
+def test_the_list_pages_newest_first_and_loses_none(client: Client) -> None:
+    ids = [client.create("phone1\n442079832100\n", name=f"n{number}").id for number in range(5)]
+    seen, cursor = [], None
+    while True:
+        page = client.get("/audiences", limit=2, **({"cursor": cursor} if cursor else {}))
+        seen += [item["id"] for item in page["data"]]
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            break
+    assert seen == ids[::-1]
+    assert [item["id"] for item in client.get("/audiences")["data"]] == ids[::-1]
+
+
+def test_the_list_finds_names_that_contain_a_text_whatever_it_holds(client: Client) -> None:
+    for name in ("50%_off", "50 off", "Fifty"):
+        client.create("phone1\n442079832100\n", name=name)
+    assert [item["name"] for item in client.get("/audiences", name="0%_O")["data"]] == ["50%_off"]
+
+
+def test_contacts_come_page_by_page_in_file_order_and_none_twice(long: Made) -> None:
+    rows = [contact["row"] for contact in long.contacts(limit=700)]
+    assert rows == sorted(set(rows))
+    assert len(rows) == long.report["accepted"]
+
+
+def test_rejects_and_contacts_together_are_the_file(long: Made) -> None:
+    rows = [contact["row"] for contact in long.contacts(limit=1000)] + [row for row, _ in long.rejects()]
+    assert sorted(rows) == list(range(2, 5002))
+
+
+def test_a_row_number_is_the_one_that_a_spreadsheet_shows(messy: Made) -> None:
+    """A line break inside quotes does not count."""
+    assert [contact["row"] for contact in messy.contacts()] == [2, 4]
+    assert messy.rejects() == [(3, "empty"), (5, "not_a_number"), (6, "duplicate")]
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ({"country": "GB"}, [2, 4]),
+        ({"country": "gb"}, [2, 4]),
+        ({"country": "FR"}, []),
+        ({"line_type": "mobile"}, [4]),
+        ({"phone": "+447912345678"}, [4]),
+        ({"search": "zOË"}, [2]),
+        ({"search": "' OR 1=1 --"}, []),
+    ],
+)
+def test_filters_choose_contacts(messy: Made, query: dict[str, str], rows: list[int]) -> None:
+    assert [contact["row"] for contact in messy.contacts(**query)] == rows
+
+
+def test_rejects_can_be_chosen_by_reason(messy: Made) -> None:
+    assert [item["row"] for item in messy.rows("rejects", {"reason": "duplicate"})] == [6]
+
+
+def test_the_csv_of_contacts_holds_the_file_s_own_columns_but_for_the_phone(messy: Made) -> None:
+    rows = list(csv.reader(io.StringIO(messy.csv())))
+    assert rows == [["phone1", "name", "note"], ["442079832100", "Zoë", "a;b\nc"], ["447912345678", "Cy", 'say "hi"']]
+
+
+def test_an_export_can_be_uploaded_again_with_the_same_contacts(reader: Client, messy: Made) -> None:
+    again = reader.create(messy.csv())
+    assert [(item["phone1"], item["columns"]) for item in again.contacts()] == [
+        (item["phone1"], item["columns"]) for item in messy.contacts()
+    ]
+
+
+def test_the_csv_of_rejects_holds_cells_as_they_stood_row_and_reason(messy: Made) -> None:
+    rows = list(csv.DictReader(io.StringIO(messy.csv("rejects"))))
+    assert [(row["row"], row["reason"], row["first_row"], row["phone1"]) for row in rows] == [
+        ("3", "empty", "", ""),
+        ("5", "not_a_number", "", "x"),
+        ("6", "duplicate", "4", "447912345678"),
+    ]
+
+
+def test_a_malformed_row_is_handed_back_whole(reader: Client) -> None:
+    made = reader.create('phone1,name\n442079832100,Ann,surplus\n447912345678,"Bob\n447912345679,Cy\n')
+    assert [(item["row"], item["reason"], item["raw"], item["columns"]) for item in made.rows("rejects", {})] == [
+        (2, "malformed_row", "442079832100,Ann,surplus", {}),
+        (3, "malformed_row", '447912345678,"Bob', {}),
+    ]
+    assert [contact["row"] for contact in made.contacts()] == [4]
+
+
+def test_enrich_appends_what_is_known_under_names_that_are_free(reader: Client) -> None:
+    made = reader.create("phone1,Country\n447912345678,x\n")
+    rows = list(csv.reader(io.StringIO(made.csv(enrich="true"))))
+    assert rows[0] == ["phone1", "Country", "audience_country", "line_type", "time_zones"]
+    assert rows[1][:4] == ["447912345678", "x", "GB", "mobile"]
+
+
+def test_spreadsheet_safe_disarms_formulas_and_leaves_the_rest(reader: Client) -> None:
+    made = reader.create('phone1,a,b\n447912345678,=1+1,"\tx"\n442079832100,a=b,-5\n')
+    rows = list(csv.reader(io.StringIO(made.csv(spreadsheet="safe"))))
+    assert rows[1:] == [["447912345678", "'=1+1", "'\tx"], ["442079832100", "a=b", "'-5"]]
+
+
+@pytest.mark.parametrize(
+    ("accept", "status", "kind"),
+    [
+        ("text/csv", 200, "text/csv; charset=utf-8"),
+        ("text/*;q=0.5, application/json;q=0.1", 200, "text/csv; charset=utf-8"),
+        ("text/csv;q=0, */*", 200, "application/json"),
+        ("*/*", 200, "application/json"),
+        ("image/png", 406, "application/json"),
+    ],
+)
+def test_accept_chooses_the_format(messy: Made, accept: str, status: int, kind: str) -> None:
+    response = messy.client.http.get(f"/audiences/{messy.id}/contacts", headers={"Accept": accept})
+    assert (response.status_code, response.headers["content-type"]) == (status, kind)
+
+
+@pytest.mark.parametrize("kind", ["contacts", "rejects"])
+def test_head_tells_the_headers_and_no_more(messy: Made, kind: str) -> None:
+    response = messy.client.http.head(f"/audiences/{messy.id}/{kind}", headers={"Accept": "text/csv"})
+    assert (response.status_code, response.content) == (200, b"")
+    assert "attachment" in response.headers["content-disposition"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "1001"},
+        {"limit": "x"},
+        {"limit": "٣"},
+        {"cursor": "!"},
+        {"cursor": "WzEsIjIiXQ"},
+        {"cursor": "Wy0xLDJd"},
+        {"phone": "x"},
+        {"enrich": "maybe"},
+        {"spreadsheet": "excel"},
+    ],
+)
+def test_a_parameter_that_cannot_be_is_a_400(messy: Made, query: dict[str, str]) -> None:
+    response = messy.client.http.get(f"/audiences/{messy.id}/contacts", params=query)
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["field"] in query
+
+
+def test_an_unknown_reason_is_a_400_that_names_the_known_ones(messy: Made) -> None:
+    response = messy.client.http.get(f"/audiences/{messy.id}/rejects", params={"reason": "ugly"})
+    assert response.status_code == 400
+    assert "too_short" in response.json()["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("path", ["", "/contacts", "/rejects"])
+@pytest.mark.parametrize("audience", ["foreign", "100000000000", "1", "x" * 40, "٣" * 12, "9" * 15, "9" * 30])
+def test_another_account_s_audience_answers_like_an_unknown_one(
+    service: Service, messy: Made, path: str, audience: str
+) -> None:
+    audience_id = messy.id if audience == "foreign" else audience
+    with service.client() as stranger:
+        response = stranger.http.get(f"/audiences/{audience_id}{path}")
+        error = response.json()["errors"][0]
+        assert (response.status_code, error["code"]) == (404, "unknown_audience")
+        assert stranger.get("/audiences")["data"] == []

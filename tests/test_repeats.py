@@ -1,0 +1,156 @@
+"""Idempotency keys: a request sent again is answered again and done once."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiences import clock, repeats
+from audiences.parts import Parts
+from audiences.repeats import KEPT, LEASE
+from conftest import settings_in
+from support import Client, Service, started
+
+ONE = "phone1\n442079832100\n"
+
+
+def key() -> dict[str, str]:
+    """A new idempotency key."""
+    return {"Idempotency-Key": str(uuid.uuid4())}
+
+
+def count(client: Client) -> int:
+    """How many audiences there are."""
+    return len(client.get("/audiences")["data"])
+
+
+def test_a_repeated_request_gets_the_same_audience_and_a_fresh_time(client: Client) -> None:
+    once = key()
+    first, again = client.post(ONE, headers=once), client.post(ONE, headers=once)
+
+    assert (again.status_code, again.json()["data"]) == (201, first.json()["data"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+    assert "idempotency-replayed" not in first.headers
+    assert again.json()["response_time"] >= first.json()["response_time"]
+    assert count(client) == 1
+
+
+def test_the_boundary_and_unknown_fields_make_no_difference(client: Client) -> None:
+    """Httpx chooses a new boundary for each request."""
+    once = key()
+    assert client.post(ONE, headers=once).status_code == 201
+    assert client.post(ONE, headers=once, file_name="other.csv", colour="blue").status_code == 201
+    assert count(client) == 1
+
+
+@pytest.mark.parametrize("change", [{"name": "other"}, {"file": ONE + "447912345678\n"}, {"default_region": "GB"}])
+def test_a_key_used_for_something_else_is_a_422(client: Client, change: dict[str, Any]) -> None:
+    once = key()
+    client.post(ONE, headers=once)
+    response = client.post(**{"file": ONE, "headers": once, **change})
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_400_is_replayed_and_so_is_a_dry_run(client: Client) -> None:
+    once, dry = key(), key()
+    first, again = client.post("a\n1\n", headers=once), client.post("a\n1\n", headers=once)
+    assert (first.status_code, again.status_code) == (400, 400)
+    assert again.json()["errors"] == first.json()["errors"]
+    assert again.headers["idempotency-replayed"] == "true"
+    checks = [client.post(ONE, headers=dry, dry_run="true").json() for _ in range(2)]
+    assert checks[0]["data"] == checks[1]["data"]
+
+
+def test_keys_belong_to_their_account(service: Service, client: Client) -> None:
+    once = key()
+    client.post(ONE, headers=once)
+    with service.client() as stranger:
+        assert "idempotency-replayed" not in stranger.post(ONE, headers=once).headers
+
+
+@pytest.mark.parametrize("bad", ["x" * 256, ""])
+def test_a_key_that_cannot_be_is_a_400(client: Client, bad: str) -> None:
+    response = client.post(ONE, headers={"Idempotency-Key": bad})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "Idempotency-Key")
+
+
+def test_twins_at_the_same_time_make_one_audience(client: Client) -> None:
+    once, statuses = key(), []
+    rows = "phone1\n" + "".join(f"4479{number:08d}\n" for number in range(20_000))
+    threads = [
+        threading.Thread(target=lambda: statuses.append(client.post(rows, headers=once).status_code)) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) <= {201, 409}
+    assert 201 in statuses
+    assert client.post(rows, headers=once).status_code == 201
+    assert count(client) == 1
+
+
+def test_a_fault_frees_the_key_so_that_a_retry_can_succeed(tmp_path: Path) -> None:
+    faults = [RuntimeError("first try")]
+
+    def fail_once(parts: Parts) -> Parts:
+        create = parts.creation.create
+
+        class Once:
+            """Fails the first time."""
+
+            def create(self, *given: Any) -> int:
+                if faults:
+                    raise faults.pop()
+                return create(*given)
+
+        return replace(parts, creation=Once())  # type: ignore[arg-type]
+
+    with started(settings_in(tmp_path), fail_once) as service, service.client() as client:
+        once = key()
+        assert [client.post(ONE, headers=once).status_code for _ in range(3)] == [500, 201, 201]
+        assert count(client) == 1
+
+
+def test_a_dead_node_s_mark_lapses_within_60_seconds_and_answers_after_24_hours(start: Callable[..., Service]) -> None:
+    assert LEASE <= 60_000
+    service = start()
+    account, mark = service.account(), repeats.fingerprint("POST", "/audiences", {}, b"")
+    store = repeats.Repeats(service.parts.database, clock.now)
+    dead = store.begin(account, "k", mark)
+    assert dead.replay is None
+
+    later = repeats.Repeats(service.parts.database, lambda: clock.now() + LEASE)
+    heir = later.begin(account, "k", mark)
+    assert heir.owner != dead.owner
+    with service.parts.database.write() as connection, pytest.raises(repeats.RequestInProgress):
+        store.keep(connection, dead, repeats.answer.created(1))
+    later.finish(heir, repeats.answer.created(2))
+    assert later.begin(account, "k", mark).replay is not None
+
+    next_day = repeats.Repeats(service.parts.database, lambda: clock.now() + LEASE + KEPT)
+    assert next_day.begin(account, "k", mark).replay is None
+
+
+def test_the_answer_commits_with_the_audience_or_not_at_all(tmp_path: Path) -> None:
+    """If the answer cannot be kept, the audience is not there either."""
+
+    def lose_answers(parts: Parts) -> Parts:
+        class Losing(repeats.Repeats):
+            """Cannot keep an answer."""
+
+            def keep(self, *_: object) -> None:
+                raise OSError("lost")
+
+        return replace(parts, repeats=Losing(parts.database, clock.now))
+
+    with started(settings_in(tmp_path), lose_answers) as service, service.client() as client:
+        assert client.post(ONE, headers=key()).status_code == 500
+        assert count(client) == 0

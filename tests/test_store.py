@@ -1,0 +1,193 @@
+"""The stores: the catalog's schema and promises, and the contract of every file store."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from audiences import parts, sweep
+from audiences.store import audiences, database
+from audiences.store.database import Database, SchemaTooNew
+from audiences.store.files import FileStore, FolderStore
+from audiences.store.schema import metadata
+from conftest import settings_in
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Database]:
+    with closing(Database(f"sqlite:///{tmp_path / 'catalog.sqlite'}")) as opened:
+        yield opened
+
+
+def test_the_migrations_build_the_schema_that_the_code_works_on(catalog: Database) -> None:
+    catalog.migrate()
+    with catalog.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_newest_migration_is_the_one_that_the_code_knows(catalog: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(database.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == database.HEAD
+    catalog.migrate()
+    assert catalog.schema_version() == database.HEAD
+    catalog.migrate()  # and again does nothing
+
+
+def test_a_catalog_of_a_newer_release_is_refused(catalog: Database) -> None:
+    catalog.migrate()
+    with catalog.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaTooNew, match="newer release"):
+        catalog.migrate()
+
+
+def test_every_connection_syncs_its_commits_and_keeps_foreign_keys(catalog: Database) -> None:
+    with catalog.read() as one, catalog.write() as two:
+        for connection in (one, two):
+            found = [
+                connection.execute(text(f"PRAGMA {name}")).scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys")
+            ]
+            assert found == ["wal", 2, 1]
+
+
+def test_a_write_that_raises_leaves_nothing(catalog: Database) -> None:
+    catalog.migrate()
+    with pytest.raises(RuntimeError), catalog.write() as connection:
+        connection.execute(text("INSERT INTO accounts (name, created_time) VALUES ('x', 0)"))
+        raise RuntimeError
+    with catalog.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM accounts")).scalar() == 0
+
+
+def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    with (
+        parts.opened_parts(settings),
+        pytest.raises(parts.DataFolderInUse, match="Another server"),
+        parts.opened_parts(settings),
+    ):
+        pass
+    with parts.opened_parts(settings):
+        pass
+
+
+def test_nobody_else_may_look_into_the_data_folder(tmp_path: Path) -> None:
+    folder = parts.prepared_folder(tmp_path / "new" / "data")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+class TestFolderStore:
+    """The contract of a file store; other backends inherit it."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> FileStore:
+        return FolderStore(tmp_path / "files")
+
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> Path:
+        path = tmp_path / "source"
+        path.write_bytes(b"content")
+        return path
+
+    def test_what_was_put_can_be_read_and_its_name_is_used_once(self, store: FileStore, source: Path) -> None:
+        first = store.put(source, "contacts")
+        assert store.local(first).read_bytes() == b"content"
+        source.write_bytes(b"other")
+        second = store.put(source, "contacts")
+        assert first != second
+        assert store.local(first).read_bytes() == b"content"
+
+    def test_names_lists_what_is_old_enough(self, store: FileStore, source: Path) -> None:
+        name = store.put(source, "rejects")
+        assert list(store.names(0)) == [name]
+        assert list(store.names(3600)) == []
+
+    def test_removing_twice_is_fine(self, store: FileStore, source: Path) -> None:
+        name = store.put(source, "contacts")
+        store.remove(name)
+        store.remove(name)
+        assert list(store.names(0)) == []
+
+    @pytest.mark.parametrize(
+        "name", ["../catalog.sqlite", "/etc/passwd", "00/contacts-x.parquet", "", "00/../a.parquet"]
+    )
+    def test_a_name_cannot_leave_the_store(self, store: FileStore, name: str) -> None:
+        with pytest.raises(ValueError, match="not a name"):
+            store.local(name)
+
+    def test_it_says_that_it_is_reachable(self, store: FileStore) -> None:
+        assert store.reachable()
+
+
+def test_the_sweeper_removes_old_strays_and_nothing_else(tmp_path: Path) -> None:
+    with parts.opened_parts(settings_in(tmp_path)) as opened:
+        files, catalog = opened.files, opened.database
+        names = []
+        for kind in ("contacts", "contacts", "rejects"):
+            source = tmp_path / "spool" / "x"
+            source.write_bytes(b"x")
+            names.append(files.put(source, kind))
+        used, stray, young = names
+        with catalog.write() as connection:
+            row = {"id": 10**11, "account_id": 1, "name": "x", "type": "Static", "version": 1}
+            audiences.add(connection, row | {"created_time": 0, "updated_time": 0})
+            file = {"audience_id": 10**11, "first_version": 1, "position": 1, "accepted": 1, "stored_bytes": 1}
+            audiences.add_file(connection, file | {"report": {}, "layout": {}, "contacts_object": used})
+        long_ago = time.time() - sweep.FILE_AGE_S - 1
+        for name in (used, stray):
+            os.utime(files.local(name), (long_ago, long_ago))
+
+        assert opened.sweeper.sweep()["stray_files"] == 1
+        assert set(files.names(0)) == {used, young}
+
+
+def test_the_sweeper_asks_the_catalog_after_it_listed_the_files(tmp_path: Path) -> None:
+    """The other order destroys a file that is committed in between."""
+    with parts.opened_parts(settings_in(tmp_path)) as opened:
+        order: list[str] = []
+
+        class Listing(FolderStore):
+            """Notes when it is asked."""
+
+            def names(self, older_than_s: float) -> Iterator[str]:
+                order.append("files")
+                yield from super().names(older_than_s)
+
+        class Asked(Database):
+            """Notes when it is asked."""
+
+            def read(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the base's own
+                order.append("catalog")
+                return super().read()
+
+        source = tmp_path / "spool" / "x"
+        source.write_bytes(b"x")
+        store = Listing(tmp_path / "files")
+        store.put(source, "contacts")
+        with closing(Asked(f"sqlite:///{tmp_path / 'catalog.sqlite'}")) as asked:
+            sweep.remove_stray_files(store, asked, age_s=0)
+        assert order[:2] == ["files", "catalog"]
+        assert opened.files.reachable()
+
+
+def test_a_start_empties_the_spool(tmp_path: Path) -> None:
+    with parts.opened_parts(settings_in(tmp_path)):
+        pass
+    (tmp_path / "spool" / "left").mkdir()
+    (tmp_path / "spool" / "left" / "upload").write_bytes(b"x")
+    (tmp_path / "spool" / "old.pipe").write_bytes(b"")
+    with parts.opened_parts(settings_in(tmp_path)):
+        assert list((tmp_path / "spool").iterdir()) == []

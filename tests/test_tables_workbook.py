@@ -1,0 +1,272 @@
+"""Workbooks: rows as the sheet numbers them, numbers exact, and a hostile one costs a child process and no more."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import openpyxl  # type: ignore[import-untyped]
+import pytest
+import xlsxwriter  # type: ignore[import-untyped]
+import xlwt  # type: ignore[import-untyped]
+from odf.opendocument import OpenDocumentSpreadsheet  # type: ignore[import-untyped]
+from odf.table import Table as OdfTable  # type: ignore[import-untyped]
+from odf.table import TableCell, TableRow
+from odf.text import P  # type: ignore[import-untyped]
+
+from audiences.errors import (
+    EmptyFile,
+    MissingPhoneColumn,
+    ProtectedWorkbook,
+    RepeatedPhoneColumn,
+    SheetNotFound,
+    TooManyColumns,
+    UnreadableFile,
+    WorkbookTooLarge,
+)
+from test_tables_reading import BOUNDS, read
+
+LIST: list[list[Any]] = [["phone1", "name"], [442079832100, "Anna"], ["+44 20 7983 2101", "Bób"]]
+ROWS = [(2, "442079832100", "Anna"), (3, "+44 20 7983 2101", "Bób")]
+
+
+def xlsx(fill: Callable[[xlsxwriter.Workbook], None]) -> bytes:
+    """The workbook that `fill` makes."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        fill(book)
+    return out.getvalue()
+
+
+def sheet(rows: list[list[Any]], top: int = 0, left: int = 0, name: str | None = None) -> bytes:
+    """A workbook of one sheet that holds `rows`."""
+
+    def fill(book: xlsxwriter.Workbook) -> None:
+        page = book.add_worksheet(name)
+        for number, row in enumerate(rows):
+            page.write_row(top + number, left, row)
+
+    return xlsx(fill)
+
+
+def by_openpyxl() -> bytes:
+    book = openpyxl.Workbook()
+    for row in LIST:
+        book.active.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def by_xlwt() -> bytes:
+    book = xlwt.Workbook()
+    page = book.add_sheet("List")
+    for number, row in enumerate(LIST):
+        for place, cell in enumerate(row):
+            page.write(number, place, cell)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def by_odfpy() -> bytes:
+    document = OpenDocumentSpreadsheet()
+    table = OdfTable(name="List")
+    for row in LIST:
+        line = TableRow()
+        for value in row:
+            kind = {"valuetype": "float", "value": value} if isinstance(value, int) else {"valuetype": "string"}
+            cell = TableCell(**kind)
+            cell.addElement(P(text=str(value)))
+            line.addElement(cell)
+        table.addElement(line)
+    document.spreadsheet.addElement(table)
+    out = io.BytesIO()
+    document.write(out)
+    return out.getvalue()
+
+
+def by_hand() -> bytes:
+    """An .xlsb workbook, record by record: no library writes them."""
+    cells = b"".join(
+        binary(0, struct.pack("<I", number) + bytes(13)) + b"".join(binary_cell(*cell) for cell in enumerate(row))
+        for number, row in enumerate(LIST)
+    )
+    page = binary(129) + binary(148, struct.pack("<4I", 0, len(LIST) - 1, 0, 1)) + binary(145) + cells + binary(146)
+    named = binary(156, struct.pack("<II", 0, 1) + wide("rId1") + wide("List"))
+    relations = "http://schemas.openxmlformats.org/{}/2006/relationships"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("xl/workbook.bin", binary(131) + binary(143) + named + binary(144) + binary(132))
+        archive.writestr("xl/worksheets/sheet1.bin", page + binary(130))
+        archive.writestr(
+            "xl/_rels/workbook.bin.rels",
+            f'<Relationships xmlns="{relations.format("package")}"><Relationship Id="rId1" '
+            f'Type="{relations.format("officeDocument")}/worksheet" Target="worksheets/sheet1.bin"/></Relationships>',
+        )
+    return out.getvalue()
+
+
+def binary(kind: int, data: bytes = b"") -> bytes:
+    """A record of the BIFF12 format (MS-XLSB): its kind, its length, both seven bits a byte, and its data."""
+    head = bytes([kind]) if kind < 128 else bytes([kind & 0x7F | 0x80, kind >> 7])
+    return head + bytes([len(data)]) + data
+
+
+def binary_cell(column: int, value: Any) -> bytes:
+    """A cell with a text or a number."""
+    at = struct.pack("<II", column, 0)
+    return binary(6, at + wide(value)) if isinstance(value, str) else binary(5, at + struct.pack("<d", value))
+
+
+def wide(text: str) -> bytes:
+    """A text of the BIFF12 format."""
+    return struct.pack("<I", len(text)) + text.encode("utf-16-le")
+
+
+@pytest.mark.parametrize(
+    ("make", "form"),
+    [(lambda: sheet(LIST), "xlsx"), (by_openpyxl, "xlsx"), (by_xlwt, "xls"), (by_odfpy, "ods"), (by_hand, "xlsb")],
+)
+def test_every_kind_of_workbook_is_read(make: Callable[[], bytes], form: str) -> None:
+    found = read(make())
+    assert (found.rows, found.table.format, found.table.exact_numbers) == (ROWS, form, True)
+
+
+def test_rows_are_numbered_as_the_sheet_shows_them() -> None:
+    """Blank rows above and within count; a used range that does not begin in A1 changes nothing."""
+    found = read(sheet([["Title"], [], ["phone1", "n"], ["4420", "x"], [], [" "], ["4421", "y"]], top=4, left=2))
+    assert (found.table.header_row, found.table.columns) == (7, ("phone1", "n"))
+    assert found.rows == [(8, "4420", "x"), (11, "4421", "y")]
+    assert (found.table.row_count, found.table.blank_rows) == (2, 2)
+
+
+def test_cells_are_exact_and_readable() -> None:
+    def fill(book: xlsxwriter.Workbook) -> None:
+        page = book.add_worksheet()
+        day, hour = book.add_format({"num_format": "yyyy-mm-dd"}), book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+        page.write_row(0, 0, ["phone1", "a", "b", "c", "d", "e"])
+        page.write_row(1, 0, [442079832100, 1.5, True])
+        page.write_datetime(1, 3, dt.datetime(2024, 5, 6), day)  # noqa: DTZ001 - a sheet has no zone
+        page.write_datetime(1, 4, dt.datetime(2024, 5, 6, 7, 8, 9), hour)  # noqa: DTZ001
+        page.write_formula(1, 5, "=1+1", None, 2)
+        page.write_row(2, 0, [442079832100123, -3, 0.1])
+        page.write_formula(2, 3, "=1/0", None, "#DIV/0!")
+        page.write_string(2, 4, 'a\nb, "c"')
+
+    assert read(xlsx(fill)).rows == [
+        (2, "442079832100", "1.5", "true", "2024-05-06", "2024-05-06 07:08:09", "2"),
+        (3, "442079832100123", "-3", "0.1", "", 'a\nb, "c"', ""),
+    ]
+
+
+def test_surplus_text_is_malformed() -> None:
+    found = read(sheet([["phone1", "n", ""], ["4420", "x"], ["4421", "y", "", "note"], ["4422", "", " "]]))
+    assert found.rows == [(2, "4420", "x"), (4, "4422", "")]
+    assert found.malformed == [(3, "4421\ty\t\tnote")]
+
+
+def books(book: xlsxwriter.Workbook) -> None:
+    hidden = book.add_worksheet("Hidden")
+    book.add_worksheet("Cover").write(0, 0, "Our customers")
+    for name in ("May", "June"):
+        book.add_worksheet(name).write_column(0, 0, ["phone1", name])
+    secret = book.add_worksheet("Secret")
+    for page in (hidden, secret):
+        page.write_column(0, 0, ["phone1", "hidden"])
+    book.worksheets()[1].activate()
+    book.worksheets()[1].set_first_sheet()
+    hidden.hide()
+    secret.very_hidden()
+
+
+def test_the_first_visible_sheet_with_the_phone_column_is_taken() -> None:
+    assert (read(xlsx(books)).table.sheet, read(xlsx(books)).rows) == ("May", [(2, "May")])
+
+
+def test_a_sheet_is_taken_by_name_whatever_its_case() -> None:
+    assert read(xlsx(books), sheet=" june ").rows == [(2, "June")]
+
+
+@pytest.mark.parametrize("name", ["July", "Hidden", "Secret"])
+def test_an_unknown_or_hidden_sheet_is_refused_with_the_visible_ones(name: str) -> None:
+    with pytest.raises(SheetNotFound, match="The workbook has: Cover, May, June"):
+        read(xlsx(books), sheet=name)
+
+
+@pytest.mark.parametrize(
+    ("data", "refusal"),
+    [
+        (sheet([["name"], ["Anna"]]), MissingPhoneColumn),
+        (sheet([["phone1", "Phone1 "], ["1", "2"]]), RepeatedPhoneColumn),
+        (sheet([["phone1"] + ["a"] * 2500]), TooManyColumns),
+        (sheet([]), EmptyFile),
+        (sheet([[" "], ["", " "]]), EmptyFile),
+        (sheet(LIST)[:-200], UnreadableFile),
+        (by_xlwt()[:512] + bytes(1024) + by_xlwt()[1536:], UnreadableFile),
+    ],
+)
+def test_a_workbook_without_a_table_is_refused(data: bytes, refusal: type[Exception]) -> None:
+    with pytest.raises(refusal):
+        read(data)
+
+
+def test_a_damaged_part_is_refused() -> None:
+    with pytest.raises(UnreadableFile):
+        read(replaced(sheet(LIST), "xl/worksheets/sheet1.xml", b"<worksheet><sheetData><row r='1'><c r='A1'"))
+
+
+def replaced(workbook: bytes, name: str, data: bytes) -> bytes:
+    """`workbook` with another part of that name."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook)) as old, zipfile.ZipFile(out, "w") as new:
+        for member in old.namelist():
+            new.writestr(member, data if member == name else old.read(member))
+    return out.getvalue()
+
+
+def test_one_cell_far_out_is_refused_and_not_waited_for() -> None:
+    def far(book: xlsxwriter.Workbook) -> None:
+        page = book.add_worksheet()
+        page.write(0, 0, "phone1")
+        page.write(1048575, 16383, "x")
+
+    with pytest.raises(WorkbookTooLarge):
+        read(xlsx(far))
+
+
+def test_a_workbook_that_takes_too_long_is_refused() -> None:
+    with pytest.raises(WorkbookTooLarge):
+        read(sheet(LIST), bounds=replace(BOUNDS, workbook_timeout_s=0.01))
+
+
+def test_a_workbook_that_takes_too_much_memory_is_refused() -> None:
+    with pytest.raises(WorkbookTooLarge):
+        read(sheet(LIST), bounds=replace(BOUNDS, workbook_memory_bytes=1 << 24))
+
+
+def test_a_protected_workbook_is_refused() -> None:
+    with pytest.raises(ProtectedWorkbook):
+        read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512) + "EncryptedPackage".encode("utf-16-le"))
+
+
+def test_a_workbook_in_an_archive_is_read() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("list.xlsx", sheet(LIST))
+    assert read(out.getvalue()).rows == ROWS
+
+
+def test_the_child_says_nothing_of_what_a_workbook_holds() -> None:
+    """Its answer names the sheet; a question that it cannot understand ends it without a word on standard output."""
+    child = subprocess.run(
+        [sys.executable, "-m", "audiences.tables.workbook_child"], input=b"{}", capture_output=True, check=False
+    )
+    assert (child.returncode != 0, child.stdout) == (True, b"")
