@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from audiences.engine import cache_folder
 from audiences.settings import Settings
 from support import Client, Service, started
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The numbering plan's cache, built once for all test processes."""
-    return tmp_path_factory.getbasetemp().parent / "numbering-cache"
+    """The folder of the numbering plan's cache, as a server would choose it."""
+    return cache_folder(tmp_path_factory.mktemp("cache"))
 
 
 def settings_in(folder: Path, **changed: object) -> Settings:

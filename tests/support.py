@@ -69,7 +69,7 @@ class Client:
         files = {} if content is None else {"audience_file": (file_name, content)}
         given = fields if name is None else {"name": name, **fields}
         parts = [(field, (None, value)) for field, value in given.items()]
-        return self.http.post("/audiences", files=[*parts, *files.items()], headers=headers)  # type: ignore[arg-type]
+        return self.http.post("/audiences", files=[*parts, *files.items()], headers=headers)
 
     def create(self, file: bytes | str, **given: Any) -> Made:
         """A new audience."""

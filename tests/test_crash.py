@@ -28,10 +28,10 @@ ROWS = 3000
 
 
 @contextmanager
-def serving(data: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def serving(data: Path, **variables: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A server process of its own, as the command line starts it."""
     command = [sys.executable, "-m", "audiences.cli", "serve", "--port", "0", "--data", str(data)]
-    environment = {**os.environ, "AUDIENCES_RATE_LIMIT": "off", "AUDIENCES_READ_RATE_LIMIT": "off"}
+    environment = {**os.environ, "AUDIENCES_RATE_LIMIT": "off", "AUDIENCES_READ_RATE_LIMIT": "off", **variables}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
     assert process.stderr is not None
     line = process.stderr.readline().decode()

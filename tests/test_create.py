@@ -99,13 +99,14 @@ def test_the_order_of_the_form_fields_does_not_matter(client: Client, order: tup
     ("pack", "name"),
     [
         (gzip.compress, "list.csv.gz"),
-        (lambda content: zipped(content), "list.zip"),
+        ("zip", "list.zip"),
         (lambda content: content.decode().encode("utf-16"), "list.csv"),
         (lambda content: b"\xef\xbb\xbf" + content, "list.csv"),
     ],
 )
 def test_a_file_is_what_it_holds_however_it_is_packed(client: Client, pack: Any, name: str) -> None:
-    made = client.create(pack("phone1,name\n442079832100,Zoë\n".encode()), file_name=name)
+    content = "phone1,name\n442079832100,Zoë\n".encode()
+    made = client.create(zipped(content) if pack == "zip" else pack(content), file_name=name)
     assert made.contacts()[0]["columns"] == {"name": "Zoë"}
 
 

@@ -135,7 +135,7 @@ def test_the_list_of_keys_has_no_hash(store: Keys) -> None:
     ],
 )
 def test_who_has_no_good_key_is_told_so_as_rfc_6750_says(
-    service: Service, client: Client, header: str | None, code: str, challenge: str
+    client: Client, header: str | None, code: str, challenge: str
 ) -> None:
     client.http.headers.pop("Authorization")
     response = client.http.get("/audiences", headers={} if header is None else {"Authorization": header})

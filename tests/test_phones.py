@@ -1,4 +1,3 @@
-# ruff: noqa: RUF001 - the look-alikes of digits and dashes are what is tested
 """The fast path says of every text what the reference function says, and the reference says what the contract says."""
 
 from __future__ import annotations
@@ -212,12 +211,17 @@ def test_every_example_number_is_judged_alike_in_every_spelling(connection: duck
     assert not cases.differences(connection, [text for number in examples for text in cases.spellings(number)])
 
 
-def test_every_example_number_is_judged_alike_within_its_region(connection: duckdb.DuckDBPyConnection) -> None:
-    chance = random.Random(1)
-    examples = {number.country_code: list(cases.spellings(number)) for number in cases.examples()}
-    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
-        texts = examples[phonenumbers.country_code_for_region(region)]
-        assert not cases.differences(connection, [*texts, chance.choice(texts)[1:]], region=region)
+@pytest.mark.parametrize("share", range(4))
+def test_every_example_number_is_judged_alike_within_its_region(
+    connection: duckdb.DuckDBPyConnection, share: int
+) -> None:
+    examples: dict[str, list[str]] = {}
+    for number in cases.examples():
+        region = phonenumbers.region_code_for_number(number) or "001"
+        national = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+        examples.setdefault(region, []).extend((national, f"{number.country_code}{national}"))
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS & examples.keys())[share::4]:
+        assert not cases.differences(connection, examples[region], region=region)
 
 
 def test_both_sides_of_every_bound_are_judged_alike(connection: duckdb.DuckDBPyConnection) -> None:

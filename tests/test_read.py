@@ -10,7 +10,10 @@ import pytest
 
 from support import Client, Made, Service
 
-MESSY = 'phone1;name;note\n+44 20 7983 2100;Zoë;"a;b\nc"\n;Bob;\n447912345678;Cy;"say ""hi"""\nx;Di;=1+1\n447912345678;Ed;\n'
+MESSY = (
+    'phone1;name;note\n+44 20 7983 2100;Zoë;"a;b\nc"\n;Bob;\n447912345678;Cy;"say ""hi"""\n'
+    "x;Di;=1+1\n447912345678;Ed;\n"
+)
 
 
 @pytest.fixture(scope="module")

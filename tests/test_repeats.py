@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from audiences import clock, repeats
+from audiences import answer, clock, repeats
+from audiences.errors import RequestInProgress
 from audiences.parts import Parts
 from audiences.repeats import KEPT, LEASE
 from conftest import settings_in
@@ -130,9 +131,9 @@ def test_a_dead_node_s_mark_lapses_within_60_seconds_and_answers_after_24_hours(
     later = repeats.Repeats(service.parts.database, lambda: clock.now() + LEASE)
     heir = later.begin(account, "k", mark)
     assert heir.owner != dead.owner
-    with service.parts.database.write() as connection, pytest.raises(repeats.RequestInProgress):
-        store.keep(connection, dead, repeats.answer.created(1))
-    later.finish(heir, repeats.answer.created(2))
+    with service.parts.database.write() as connection, pytest.raises(RequestInProgress):
+        store.keep(connection, dead, answer.created(1))
+    later.finish(heir, answer.created(2))
     assert later.begin(account, "k", mark).replay is not None
 
     next_day = repeats.Repeats(service.parts.database, lambda: clock.now() + LEASE + KEPT)

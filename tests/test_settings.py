@@ -18,6 +18,7 @@ def test_without_any_variable_the_defaults_hold() -> None:
     [
         ("AUDIENCES_RATE_LIMIT", "5/minute", "rate_limit", RateLimit(5, 60)),
         ("AUDIENCES_RATE_LIMIT", "10 / 30 seconds", "rate_limit", RateLimit(10, 30)),
+        ("AUDIENCES_FAILED_AUTH_LIMIT", "3/hour", "failed_auth_limit", RateLimit(3, 3600)),
         ("AUDIENCES_READ_RATE_LIMIT", "off", "read_rate_limit", None),
         ("AUDIENCES_MAX_UPLOAD_BYTES", "1 GiB", "max_upload_bytes", 2**30),
         ("AUDIENCES_MEMORY_LIMIT", "512MB", "memory_limit", 512_000_000),
@@ -62,6 +63,13 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
 
 def test_what_the_command_line_gives_wins() -> None:
     assert read_settings({"AUDIENCES_DATA": "/a"}, data=Path("/b")).data == Path("/b")
+
+
+def test_every_default_is_what_its_own_reader_could_have_read() -> None:
+    """No setting's reader is anything but a function of a text."""
+    for item in VARIABLES.values():
+        with pytest.raises(ValueError, match=r"\w"):
+            item.metadata["reader"]("\0") if item.name != "data" else int("x")
 
 
 def test_every_setting_says_why_its_default_is_what_it_is() -> None:

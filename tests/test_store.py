@@ -65,9 +65,14 @@ def test_every_connection_syncs_its_commits_and_keeps_foreign_keys(catalog: Data
 
 def test_a_write_that_raises_leaves_nothing(catalog: Database) -> None:
     catalog.migrate()
-    with pytest.raises(RuntimeError), catalog.write() as connection:
-        connection.execute(text("INSERT INTO accounts (name, created_time) VALUES ('x', 0)"))
-        raise RuntimeError
+
+    def fail_after_a_statement() -> None:
+        with catalog.write() as connection:
+            connection.execute(text("INSERT INTO accounts (name, created_time) VALUES ('x', 0)"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_after_a_statement()
     with catalog.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM accounts")).scalar() == 0
 

@@ -6,7 +6,6 @@ import pytest
 
 from test_tables_reading import read
 
-# ruff: noqa: RUF001 - names in many scripts
 NAMES = {
     "cp1250": ["Łukasz Wójcik", "Żaneta Dąbrowska", "Štěpánka Nováková", "Győző Szűcs", "Zażółć Gęślą", "Jiří Dvořák"],
     "cp1251": ["Иван Петров", "Мария Сидорова", "Екатеринбург", "Ольга Кузнецова"],

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import openpyxl  # type: ignore[import-untyped]
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
@@ -31,7 +35,12 @@ from audiences.errors import (
     UnreadableFile,
     WorkbookTooLarge,
 )
+from audiences.tables import Bounds, workbook, workbook_child, workbook_keep
+from audiences.tables.workbook_child import Question
+from audiences.tables.workbook_keep import Kept
 from test_tables_reading import BOUNDS, read
+
+START = Path(workbook.__file__).with_name("workbook_start.py")
 
 LIST: list[list[Any]] = [["phone1", "name"], [442079832100, "Anna"], ["+44 20 7983 2101", "Bób"]]
 ROWS = [(2, "442079832100", "Anna"), (3, "+44 20 7983 2101", "Bób")]
@@ -266,7 +275,139 @@ def test_a_workbook_in_an_archive_is_read() -> None:
 
 def test_the_child_says_nothing_of_what_a_workbook_holds() -> None:
     """Its answer names the sheet; a question that it cannot understand ends it without a word on standard output."""
-    child = subprocess.run(
-        [sys.executable, "-m", "audiences.tables.workbook_child"], input=b"{}", capture_output=True, check=False
-    )
+    child = subprocess.run([sys.executable, START], input=b"{}", capture_output=True, check=False)
     assert (child.returncode != 0, child.stdout) == (True, b"")
+
+
+def kept(data: bytes, memory_bytes: int, slice_bytes: int = 600) -> tuple[list[tuple[Any, ...]], int]:
+    """All rows that are left of the workbook, and in how many files. No memory: its sheets are all large."""
+    with tempfile.TemporaryDirectory() as name, duckdb.connect() as connection:
+        folder = Path(name)
+        (folder / "book").write_bytes(data)
+        question = Question(str(folder / "book"), name, "phone1", None, memory_bytes, 0, 0, slice_bytes)
+        answer = workbook_child.read(question)
+        assert answer.trouble is None
+        assert sorted(path.name for path in folder.iterdir()) == sorted(["book", *answer.files])
+        found = Kept(tuple(folder / file for file in answer.files), answer.left, answer.width)
+        query = f"SELECT {workbook_keep.columns(found)} FROM {workbook_keep.scan(found)}"
+        return connection.execute(query).fetchall(), len(answer.files)
+
+
+def numbered(count: int, width: int = 3) -> list[list[Any]]:
+    """A list with `count` contacts, which differ in every cell."""
+    return [["phone1", *"abcdefgh"[: width - 1]]] + [
+        [442079832100 + at, *(f"{column}{at} é&<" for column in "abcdefgh"[: width - 1])] for at in range(count)
+    ]
+
+
+def ragged(book: xlsxwriter.Workbook) -> None:
+    """Blank rows of all kinds, days, a first column that is used late, a wide row late, and formats below the data."""
+    page, day = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"})
+    for number, row in enumerate(numbered(300)):
+        page.write_row(3 + number, 2, row)
+        page.write_datetime(3 + number, 5, dt.datetime(2024, 5, 6), day)  # noqa: DTZ001
+    page.write_row(700, 2, [4420, "after blank rows"])
+    for number in range(710, 760):
+        page.write_blank(number, 2, None, day)
+    page.write_row(800, 1, ["left of all", 4421, "", "", "", "", "", "right of all"])
+    for number in range(900, 1000):
+        page.write_blank(number, 0, None, day)
+        page.set_row(number, 30)
+
+
+def of_1904(book: xlsxwriter.Workbook) -> None:
+    page, day = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"})
+    page.write(0, 0, "phone1")
+    for number in range(1, 200):
+        page.write_datetime(number, 0, dt.datetime(2024, 5, 6), day)  # noqa: DTZ001
+
+
+def inline(count: int) -> bytes:
+    """A list as openpyxl writes it row by row: texts stand in the sheet."""
+    book = openpyxl.Workbook(write_only=True)
+    page = book.create_sheet()
+    for row in numbered(count):
+        page.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def changed(pattern: bytes, text: bytes, count: int = 0) -> bytes:
+    """A workbook with its sheet's XML changed."""
+    data = inline(300)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        xml = archive.read("xl/worksheets/sheet1.xml")
+    found, times = re.subn(pattern, text, xml, count=count)
+    assert times
+    return replaced(data, "xl/worksheets/sheet1.xml", found)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: sheet(numbered(300)),
+        lambda: inline(300),
+        lambda: xlsx(ragged),
+        lambda: xlsx(lambda book: (setattr(book, "date_1904", True), of_1904(book))[1]),  # type: ignore[func-returns-value]
+        lambda: changed(rb'(?<=<row) r="\d+"', b""),
+        lambda: changed(rb' r="[A-Z]*\d+"', b""),
+        lambda: changed(rb"<row", b"\r\n  <row"),
+        lambda: changed(rb'<row r="(1\d\d)".*?</row>', rb'<row r="\1" ht="9"/>'),
+    ],
+    ids=["shared", "inline", "ragged", "days of 1904", "rows unnumbered", "all unnumbered", "indented", "self-closed"],
+)
+def test_a_large_sheet_is_cut_and_gives_the_same_rows(make: Callable[[], bytes]) -> None:
+    data = make()
+    (rows, files), (expected, one) = kept(data, memory_bytes=0), kept(data, memory_bytes=1 << 40)
+    assert rows == expected
+    assert (files > 2, one) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (rb'(?=<row r="150")', b'<!-- </row><row r="149"> -->'),
+        (rb"(?<=>a148)", b"<![CDATA[</row><row r='9'>]]>"),
+        (rb'(?=<row r="150")', b"<?audiences </sheetData>?>"),
+        (rb"<(/?)(?=[a-z])", rb"<\1x:"),
+        (rb'r="(\w*?)150"', rb'r="\g<1>149"'),
+        (rb'r="(\w*?)150"', rb'r="\g<1>20"'),
+    ],
+    ids=["comment", "cdata", "instruction", "prefix", "a number twice", "a number out of order"],
+)
+def test_a_sheet_that_cannot_be_cut_safely_is_read_whole(pattern: bytes, text: bytes) -> None:
+    data = changed(pattern, text)
+    assert kept(data, memory_bytes=0) == (kept(data, memory_bytes=1 << 40)[0], 1)
+
+
+def test_a_cover_and_a_hidden_sheet_before_a_large_one_change_nothing() -> None:
+    def fill(book: xlsxwriter.Workbook) -> None:
+        books(book)
+        for number, row in enumerate(numbered(300)):
+            book.get_worksheet_by_name("May").write_row(number, 0, row)
+
+    assert kept(xlsx(fill), memory_bytes=6 * 4000) == (kept(xlsx(fill), memory_bytes=1 << 40)[0], 24)
+
+
+def test_a_damaged_large_sheet_is_refused() -> None:
+    with pytest.raises(Exception, match=r".") as caught:
+        kept(changed(rb"</sheetData>.*", b""), memory_bytes=0)
+    assert workbook_child.trouble(caught.value) == "unreadable"
+
+
+@pytest.mark.campaign
+def test_a_full_sheet_is_read_in_half_a_gibibyte(tmp_path: Path) -> None:
+    """1,048,575 rows of 6 columns, texts shared and not; the reader alone takes 576 MiB for each."""
+    for apart in (True, False):
+        path = tmp_path / "full.xlsx"
+        with xlsxwriter.Workbook(path, {"constant_memory": apart}) as book:
+            page = book.add_worksheet()
+            page.write_row(0, 0, ["phone1", "name", "city", "amount", "day", "email"])
+            for at in range(1, 1048576):
+                page.write_row(at, 0, [442079000000 + at, f"Person {at}", "Paris", at / 4, "2024-01-02", f"p{at}@a.b"])
+        found = read(path, bounds=Bounds(max_bytes=1 << 30, workbook_memory_bytes=1 << 29, workbook_timeout_s=120))
+        assert found.table.row_count == 1048575
+        last = "442080048575", "Person 1048575", "Paris", "262143.75", "2024-01-02", "p1048575@a.b"
+        assert found.rows[-1] == (1048576, *last)
+        assert all(row[:2] == (at, str(442078999999 + at)) for at, row in enumerate(found.rows, start=2))

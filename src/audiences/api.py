@@ -6,6 +6,7 @@ byte of a body is read; the table at the end says it for every route.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 
 import anyio.to_thread
@@ -24,6 +25,9 @@ from audiences.parts import Parts
 from audiences.repeats import Claim
 from audiences.routes import Call, Parameter, Route, Success
 from audiences.throttle import READS, UPLOADS
+
+# E.164 has at most 15 digits; libphonenumber reads up to 17 behind the country code.
+PHONE_PATTERN = r"\+?[0-9]{1,17}"
 
 
 async def create_audience(call: Call) -> Reply:
@@ -146,16 +150,20 @@ def read_limit(query: QueryParams) -> int:
 def read_filters(query: QueryParams) -> Filters:
     """What the rows on the page must have. Raises InvalidParameter."""
     phone = query.get("phone")
-    if phone is not None:
-        phone = phone.strip().removeprefix("+")
-        if not (phone.isascii() and phone.isdigit()):
-            raise refuse.InvalidParameter("phone takes a number's digits with its country code.", field="phone")
+    if phone is not None and re.fullmatch(PHONE_PATTERN, phone) is None:
+        raise refuse.InvalidParameter("phone takes a number's digits with its country code.", field="phone")
     reason = query.get("reason")
     if reason is not None and reason not in set(refuse.Reason):
         known = ", ".join(refuse.Reason)
         raise refuse.InvalidParameter(f"reason takes one of {known}.", field="reason")
     country = query.get("country")
-    return Filters(country and country.upper(), query.get("line_type"), phone, query.get("search"), reason)
+    return Filters(
+        country and country.upper(),
+        query.get("line_type"),
+        None if phone is None else int(phone),
+        query.get("search"),
+        reason,
+    )
 
 
 def read_style(query: QueryParams) -> exports.Style:
@@ -178,7 +186,7 @@ SPREADSHEET = Parameter(
     "CSV: `safe` puts ' before cells that a spreadsheet would run as a formula.",
     {"enum": ["safe", "verbatim"]},
 )
-PHONE = Parameter("phone", "Only this number.", {"type": "string", "pattern": r"^\+?[0-9]{1,17}$"})
+PHONE = Parameter("phone", "Only this number.", {"type": "string", "pattern": f"^{PHONE_PATTERN}$"})
 SEARCH = Parameter("search", "Only rows with this text in a cell, whatever the case.", {"type": "string"})
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
@@ -197,7 +205,7 @@ ROW_REFUSALS = (refuse.InvalidParameter, refuse.InvalidCursor, refuse.UnknownAud
 UPLOAD_REFUSALS = tuple(
     kind
     for kind in refuse.catalogue()
-    if kind.status in {400, 408, 409, 413, 422, 507} and kind is not refuse.InvalidCursor
+    if kind.status in {400, 408, 409, 413, 422, 503, 507} and kind is not refuse.InvalidCursor
 )
 
 ROUTES: tuple[Route, ...] = (

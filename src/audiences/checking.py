@@ -54,7 +54,7 @@ def checked(file: Path, wanted: Instructions, settings: Settings) -> Iterator[Ch
     with tempfile.TemporaryDirectory(prefix="audiences-") as name:
         folder = Path(name)
         upload = as_upload(file, folder / "spool")
-        with closing(Engine(settings, folder, cache_folder())) as engine:
+        with closing(Engine(settings, folder)) as engine:
             creation = Creation(
                 settings, engine, Database("sqlite://"), FolderStore(folder / "files"), clock.now, Metrics()
             )
@@ -73,13 +73,3 @@ def as_upload(file: Path, folder: Path) -> Upload:
         digest = hashlib.file_digest(content, "sha256")
     name = plain_name(os.fsencode(file.name))
     return Upload(folder, path, name, file.stat().st_size, digest.digest(), {})
-
-
-def cache_folder() -> Path:
-    """Where the numbering plan is cached for commands that have no data folder."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audiences"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir())
-    return home

@@ -121,7 +121,9 @@ class Creation:
         with self.step("keep"):
             plan = layout.plan(table.columns, table.phone)
             kept = contacts.keep(connection, table, plan, upload.folder, others)
-        return Judged(reports.of_file(upload, table, kept), plan, kept)
+        record = reports.of_file(upload, table, kept)
+        self.metrics.count_file(record.file)
+        return Judged(record, plan, kept)
 
     def publish(self, account: int, name: str, judged: Judged, commit: Commit) -> int:
         """Stores the files, then the rows that make them an audience."""

@@ -18,11 +18,23 @@ import anyio.to_thread
 import duckdb
 
 from audiences import numbering
-from audiences.errors import DiskFull
+from audiences.errors import DiskFull, EngineFull
+from audiences.layout import ZONE_SEPARATOR
 from audiences.settings import Settings
 
 # Uploads in the engine at once, at least: so that a large one does not hold up every small one.
 MIN_PLACES = 4
+
+# The places of the numbering plan as contacts keep them: closed lists of texts cost next to nothing to write.
+PLACES = f"""
+    CREATE TYPE country AS ENUM (SELECT DISTINCT country FROM numbering_places);
+    CREATE TYPE line_type AS ENUM (SELECT DISTINCT line_type FROM numbering_places);
+    CREATE TYPE zones AS ENUM (SELECT DISTINCT array_to_string(time_zones, '{ZONE_SEPARATOR}') FROM numbering_places);
+    CREATE TABLE places AS
+      SELECT place, country::country AS country, line_type::line_type AS line_type,
+             array_to_string(time_zones, '{ZONE_SEPARATOR}')::zones AS time_zones
+      FROM numbering_places;
+"""
 
 Result = TypeVar("Result")
 
@@ -30,7 +42,8 @@ Result = TypeVar("Result")
 class Engine:
     """An open DuckDB with the numbering plan in it."""
 
-    def __init__(self, settings: Settings, folder: Path, cache: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        cache = cache_folder(folder)
         spill = folder / "spill"
         shutil.rmtree(spill, ignore_errors=True)
         spill.mkdir(parents=True)
@@ -46,6 +59,7 @@ class Engine:
             },
         )
         numbering.load(self.database, cache)
+        self.database.execute(PLACES)
         allowed = [f"{place.resolve()}/" for place in (folder / "spool", folder / "files", cache)]
         self.database.execute("SET allowed_directories = ?", [allowed])
         self.database.execute("SET enable_external_access = false")
@@ -53,10 +67,15 @@ class Engine:
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of one's own; its temporary tables end with it. Raises DiskFull if the spill finds no room."""
+        """A connection of one's own; its temporary tables end with it. Raises DiskFull or EngineFull."""
         cursor = self.database.cursor()
         try:
             yield cursor
+        except duckdb.OutOfMemoryException:
+            raise EngineFull(
+                "The file needs more memory than the uploads under way leave. Try again in a minute, or split it.",
+                headers={"Retry-After": "60"},
+            ) from None
         except duckdb.Error as error:
             if "No space left" in str(error) or "Disk quota exceeded" in str(error):
                 raise DiskFull("The server ran out of room while it worked on the file. Try later.") from None
@@ -81,3 +100,13 @@ class Engine:
     def close(self) -> None:
         """Ends the database; nothing in it was meant to stay."""
         self.database.close()
+
+
+def cache_folder(data: Path) -> Path:
+    """Where the numbering plan is kept from one start to the next: the user's cache, or else the data folder."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audiences"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return data / "cache"
+    return home if os.access(home, os.W_OK) else data / "cache"

@@ -21,7 +21,7 @@ The tree of refusals. Each leaf is one error code, and the leaves together are t
     ├── Unprocessable 422  IdempotencyKeyReused
     ├── TooManyRequests 429
     ├── ServerError 500
-    ├── Unavailable 503    NotReady
+    ├── Unavailable 503    NotReady · EngineFull
     └── NoRoom 507         DiskFull · QuotaExceeded
 
 The domain raises; `answer` is the only place that turns a refusal into a response. A message is for a person: it says
@@ -394,6 +394,12 @@ class NotReady(Unavailable):
     """A store is out of reach, or the server is starting or stopping; try again soon."""
 
     code = "not_ready"
+
+
+class EngineFull(Unavailable):
+    """The uploads under way leave too little memory for this one; try again soon, or split the file."""
+
+    code = "engine_full"
 
 
 class NoRoom(Refusal):

@@ -59,7 +59,7 @@ REJECT_EXTRAS = (
 def statement(stored: Stored, columns: Sequence[str], extras: Extras, style: Style) -> str:
     """The SELECT of one file's rows: `columns` by their own names (empty where the file lacks one), then `extras`."""
     own = dict(zip(stored.layout.names, stored.layout.stored, strict=True))
-    cells = [f"nullif({identifier(own[name])}, '')" if name in own else "NULL" for name in columns]
+    cells = [f"nullif({identifier(own[name])}::VARCHAR, '')" if name in own else "NULL" for name in columns]
     cells += [f"{column}::VARCHAR" for _, column in extras]
     if style.safe:
         cells = [f"CASE WHEN regexp_matches({cell}, '{FORMULA}') THEN '''' || {cell} ELSE {cell} END" for cell in cells]

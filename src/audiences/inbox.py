@@ -28,6 +28,7 @@ from audiences.errors import (
 )
 from audiences.form import Form, too_large
 from audiences.settings import MIB, Settings
+from audiences.watch import Metrics
 
 # Bytes that go to the parsing thread at once: large enough that the hand-over costs nothing, small beside any limit.
 BATCH_BYTES = 1 * MIB
@@ -45,12 +46,12 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True)
 class Upload:
-    """A form that was received whole. `path` is the file, inside `folder`, which is this upload's own."""
+    """A form that was received whole. `path` is the file of `size` bytes, in this upload's own `folder`."""
 
     folder: Path
     path: Path
     file_name: str
-    bytes: int
+    size: int
     sha256: bytes
     fields: Mapping[str, str]
 
@@ -58,9 +59,10 @@ class Upload:
 class Inbox:
     """The spool and its limits."""
 
-    def __init__(self, spool: Path, settings: Settings) -> None:
+    def __init__(self, spool: Path, settings: Settings, metrics: Metrics) -> None:
         self.spool = spool
         self.settings = settings
+        self.metrics = metrics
 
     @asynccontextmanager
     async def receive(self, request: Request, required: Sequence[str] = ()) -> AsyncIterator[Upload]:
@@ -69,7 +71,7 @@ class Inbox:
         self.check_room(content_length or 0)
         folder = self.spool / secrets.token_hex(16)
         try:
-            with disk_errors_refused():
+            with disk_errors_refused(), self.metrics.running.track_inprogress():
                 folder.mkdir()
                 upload = await self.read_form(request, folder, required)
                 yield upload

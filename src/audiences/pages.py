@@ -31,7 +31,7 @@ class Filters:
 
     country: str | None = None
     line_type: str | None = None
-    phone: str | None = None
+    phone: int | None = None
     search: str | None = None
     reason: str | None = None
 
@@ -124,21 +124,26 @@ def conditions(plan: Layout, filters: Filters, query: Query) -> str:
     """What follows the WHERE's first condition."""
     phone = identifier(plan.stored[plan.phone])
     wanted = []
-    exact = {layout.COUNTRY: filters.country, layout.LINE_TYPE: filters.line_type, layout.REASON: filters.reason}
-    for column, value in {**exact, phone: filters.phone}.items():
+    exact: dict[str, object] = {
+        layout.COUNTRY: filters.country,
+        layout.LINE_TYPE: filters.line_type,
+        layout.REASON: filters.reason,
+        phone: filters.phone,
+    }
+    for column, value in exact.items():
         if value is not None:
             wanted.append(f"AND {column} = {query.bind(value)}")
     if filters.search is not None:
         needle = query.bind(filters.search)
         columns = (identifier(name) for name in plan.stored)
-        wanted.append(f"AND ({' OR '.join(f'contains(lower({name}), lower({needle}))' for name in columns)})")
+        wanted.append(f"AND ({' OR '.join(f'contains(lower({name}::VARCHAR), lower({needle}))' for name in columns)})")
     return " ".join(wanted)
 
 
 def contact_json(stored: Stored, query: Query) -> str:
     """The expression of one contact (contract: routes)."""
     phone = identifier(stored.layout.stored[stored.layout.phone])
-    return f"""json_object('file', {int(stored.file)}, 'row', {layout.ROW}, 'phone1', {phone},
+    return f"""json_object('file', {int(stored.file)}, 'row', {layout.ROW}, 'phone1', {phone}::VARCHAR,
       'country', {layout.COUNTRY}, 'line_type', {layout.LINE_TYPE},
       'time_zones', string_split({layout.TIME_ZONES}, '{layout.ZONE_SEPARATOR}'),
       'columns', {columns_json(stored.layout.others, query)})"""

@@ -85,7 +85,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
         spool = folder / "spool"
         sweep.empty_spool(spool)
         database = stack.enter_context(opened_catalog(settings, now))
-        engine = stack.enter_context(closing(Engine(settings, folder, folder / "cache")))
+        engine = stack.enter_context(closing(Engine(settings, folder)))
         files, metrics = FolderStore(folder / "files"), Metrics()
         yield Parts(
             settings=settings,
@@ -94,7 +94,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
             engine=engine,
             keys=Keys(database, now),
             throttle=Throttle(settings),
-            inbox=Inbox(spool, settings),
+            inbox=Inbox(spool, settings, metrics),
             repeats=Repeats(database, now),
             creation=Creation(settings, engine, database, files, now, metrics),
             library=Library(database, files, engine),
@@ -122,7 +122,7 @@ def opened_catalog(settings: Settings, now: Clock = clock.now) -> Iterator[Datab
 def prepared_folder(folder: Path) -> Path:
     """The data folder, made if need be; nobody but its owner may look into it, since it holds people's numbers."""
     folder = folder.resolve()
-    for path in (folder, folder / "spool", folder / "files", folder / "cache"):
+    for path in (folder, folder / "spool", folder / "files"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import anyio.to_thread
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
 
 from audiences import answer
 from audiences.answer import Reply
@@ -150,10 +151,10 @@ async def refusals_answered(work: Awaitable[Reply]) -> Reply:
         return answer.refused(refusal)
 
 
-def is_over(record: Mapping[str, int | bytes | None], now: int) -> bool:
+def is_over(record: RowMapping, now: int) -> bool:
     """Whether the record counts no more: too old, or left running by a node that died."""
-    old = int(record["created_time"] or 0) <= now - KEPT
-    return old or (record["answer"] is None and int(record["lease_until"] or 0) <= now)
+    old: bool = record["created_time"] <= now - KEPT
+    return old or (record["answer"] is None and record["lease_until"] <= now)
 
 
 def check_key(key: str) -> str:

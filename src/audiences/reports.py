@@ -34,7 +34,7 @@ def of_file(upload: Upload, table: Table, kept: Kept) -> FileRecord:
     rejected = sum(kept.by_reason.values())
     report = FileReport(
         name=upload.file_name,
-        bytes=upload.bytes,
+        bytes=upload.size,
         sha256=upload.sha256.hex(),
         format=table.format,
         encoding=table.encoding,

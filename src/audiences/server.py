@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 
 import uvicorn
 from prometheus_client import start_http_server
@@ -26,9 +26,8 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str], No
 
     Raises OSError if the address cannot be had, and what `opened_parts` raises.
     """
-    listener = listening(host, port)
-    address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-    with opened_parts(settings) as parts, metrics_served(parts):
+    with closing(listening(host, port)) as listener, opened_parts(settings) as parts, metrics_served(parts):
+        address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             create_app(lambda: nullcontext(parts)),
             http=BoundedHttp,

@@ -34,7 +34,7 @@ class RateLimit:
     seconds: int
 
 
-def read_bytes(text: str) -> int:
+def parse_bytes(text: str) -> int:
     """Bytes of `512MiB`, `5 GiB` or `1073741824`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KIB|MIB|GIB|TIB)?", text.strip().upper())
     if match is None:
@@ -44,12 +44,12 @@ def read_bytes(text: str) -> int:
     return int(float(match[1]) * base ** "BKMGT".index(unit[0]))
 
 
-def read_optional_bytes(text: str) -> int | None:
+def parse_optional_bytes(text: str) -> int | None:
     """Bytes, or None for `off`."""
-    return None if text.strip().lower() == "off" else read_bytes(text)
+    return None if text.strip().lower() == "off" else parse_bytes(text)
 
 
-def read_rate_limit(text: str) -> RateLimit | None:
+def parse_rate_limit(text: str) -> RateLimit | None:
     """A rate such as `100/minute` or `5/10 seconds`, or None for `off`."""
     if text.strip().lower() == "off":
         return None
@@ -60,7 +60,7 @@ def read_rate_limit(text: str) -> RateLimit | None:
     return RateLimit(int(match[1]), unit * int(match[2] or 1))
 
 
-def read_networks(text: str) -> tuple[str, ...]:
+def parse_networks(text: str) -> tuple[str, ...]:
     """Addresses or networks, separated by commas, each checked."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in parts:
@@ -71,7 +71,7 @@ def read_networks(text: str) -> tuple[str, ...]:
     return parts
 
 
-def read_address(text: str) -> tuple[str, int] | None:
+def parse_address(text: str) -> tuple[str, int] | None:
     """Host and port of `127.0.0.1:9090`, or None for `off`."""
     if text.strip().lower() == "off":
         return None
@@ -81,7 +81,7 @@ def read_address(text: str) -> tuple[str, int] | None:
     return host.strip("[]"), int(port)
 
 
-def read_seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
     """Seconds, more than none."""
     try:
         seconds = float(text)
@@ -107,47 +107,47 @@ class Settings:
         "Folder of everything that is stored: the catalog, the files, and the spool of uploads under way.",
     )
     rate_limit: RateLimit | None = setting(
-        read_rate_limit,
+        parse_rate_limit,
         RateLimit(100, 60),
         "Uploads a key: enough for a busy integration, too few to fill a disk unnoticed.",
     )
     read_rate_limit: RateLimit | None = setting(
-        read_rate_limit, RateLimit(1000, 60), "Every other request of a key: reads are cheap, so ten times as many."
+        parse_rate_limit, RateLimit(1000, 60), "Every other request of a key: reads are cheap, so ten times as many."
     )
     failed_auth_limit: RateLimit | None = setting(
-        read_rate_limit,
+        parse_rate_limit,
         RateLimit(30, 60),
         "Failed authentications an address, so that keys cannot be guessed at speed; it never refuses a valid key.",
     )
     trusted_proxies: tuple[str, ...] = setting(
-        read_networks, (), "Networks whose X-Forwarded-For is believed; anybody else could write any address into it."
+        parse_networks, (), "Networks whose X-Forwarded-For is believed; anybody else could write any address into it."
     )
     max_upload_bytes: int = setting(
-        read_bytes, 5 * GIB, "Bytes of one request's body, and of a file once unpacked: some 80 million rows."
+        parse_bytes, 5 * GIB, "Bytes of one request's body, and of a file once unpacked: some 80 million rows."
     )
     account_bytes: int | None = setting(
-        read_optional_bytes, None, "Quota: stored bytes an account; off means no quota."
+        parse_optional_bytes, None, "Quota: stored bytes an account; off means no quota."
     )
     memory_limit: int = setting(
-        read_bytes,
+        parse_bytes,
         1 * GIB,
         "Memory of the engine for all uploads of this node together (bytes); above it, it spills to the data folder. "
         "A workbook's child process has half of it to itself.",
     )
     min_free_bytes: int = setting(
-        read_bytes, 256 * MIB, "Free disk that an upload must leave: the catalog and the log need room to go on."
+        parse_bytes, 256 * MIB, "Free disk that an upload must leave: the catalog and the log need room to go on."
     )
     receive_idle_timeout_s: float = setting(
-        read_seconds, 30.0, "Seconds without a byte after which a body is given up: a stalled client holds a place."
+        parse_seconds, 30.0, "Seconds without a byte after which a body is given up: a stalled client holds a place."
     )
     receive_timeout_s: float = setting(
-        read_seconds, 3600.0, "Seconds for a whole body: 5 GiB at 12 Mbit/s, and the end of a client that drips."
+        parse_seconds, 3600.0, "Seconds for a whole body: 5 GiB at 12 Mbit/s, and the end of a client that drips."
     )
     workbook_timeout_s: float = setting(
-        read_seconds, 120.0, "Seconds to read a workbook; a full sheet takes about ten."
+        parse_seconds, 120.0, "Seconds to read a workbook; a full sheet takes about ten."
     )
     metrics_address: tuple[str, int] | None = setting(
-        read_address, None, "Address of /metrics (Prometheus), apart from the API's; off by default."
+        parse_address, None, "Address of /metrics (Prometheus), apart from the API's; off by default."
     )
 
     @property

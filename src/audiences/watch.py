@@ -19,6 +19,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from audiences import clock
+from audiences.models import FileReport
 
 logger = logging.getLogger("audiences")
 
@@ -59,6 +60,12 @@ class Metrics:
             yield
         finally:
             self.steps.labels(name).observe(time.perf_counter() - begun)
+
+    def count_file(self, file: FileReport) -> None:
+        """Counts a file that was read and judged."""
+        self.received.inc(file.bytes)
+        for outcome in ("accepted", "duplicates", "suppressed", "rejected"):
+            self.rows.labels(outcome).inc(getattr(file, outcome))
 
 
 def request_id(given: str | None) -> str:

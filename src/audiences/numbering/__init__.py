@@ -1,6 +1,7 @@
 """The numbering plan: libphonenumber's metadata as tables of intervals, for a whole column of numbers at once.
 
-- `patterns` reads the metadata's regular expressions and asks of them what holds for many numbers at once;
+- `patterns` reads the metadata's regular expressions, `automata` and `matching` ask of them what holds for many
+  numbers at once;
 - `metadata` is what of the library this package uses;
 - `plan` finds every valid number: intervals with country, line type and time zones;
 - `dialling` finds what the library's parser does with dialled digits: prefixes that go, digits that come;

@@ -17,8 +17,9 @@ from phonenumbers import PhoneMetadata
 
 from audiences.errors import Reason
 from audiences.numbering import metadata
+from audiences.numbering.automata import Automata
+from audiences.numbering.matching import Match, UndeterminedError, match_start, shapes
 from audiences.numbering.metadata import Length
-from audiences.numbering.patterns import Automata, Match, UndeterminedError, match_start, shapes
 
 LONGEST_DIALLED = 30
 """Digits. Longer numbers are treated like ones of this length: no prefix, at most 8 digits, makes them short enough."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from enum import Enum
 
 import phonenumbers
@@ -30,7 +32,8 @@ class Length(Enum):
     BETWEEN = "between possible ones"
 
 
-def calling_codes() -> dict[int, tuple[str, ...]]:
+@functools.cache
+def calling_codes() -> Mapping[int, tuple[str, ...]]:
     """Every calling code with its regions, the main one first."""
     return dict(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()))
 

@@ -18,7 +18,7 @@ from phonenumbers.timezone import UNKNOWN_TIMEZONE
 from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
 from audiences.numbering import metadata
-from audiences.numbering.patterns import Automata
+from audiences.numbering.automata import Automata
 
 # Calling codes whose mobile numbers have a place (`_GEO_MOBILE_COUNTRIES` of the library).
 GEOGRAPHIC_MOBILE_CODES = frozenset({52, 54, 55, 62, 86})

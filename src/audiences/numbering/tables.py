@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from audiences.numbering import characters, dialling, metadata, plan
+from audiences.numbering.automata import Automata
 from audiences.numbering.dialling import Leaf, Route
-from audiences.numbering.patterns import Automata
 
 Row = tuple[object, ...]
 

@@ -12,7 +12,7 @@ Account = Row[int, str, int]
 def add(connection: Connection, name: str, now: int) -> int:
     """The id of a new account. Raises sqlalchemy's IntegrityError if the name is taken."""
     made = connection.execute(insert(accounts).values(name=name, created_time=now))
-    return int(made.inserted_primary_key[0])  # type: ignore[index] - an insert has one
+    return int(made.inserted_primary_key[0])  # type: ignore[index]
 
 
 def find(connection: Connection, name: str) -> int | None:

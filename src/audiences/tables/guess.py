@@ -18,6 +18,10 @@ FALLBACK = "cp1252"
 _LITHUANIAN = re.compile(rb"[\xd0\xde\xf0\xfe]")
 _ICELANDIC = re.compile(rb"[\xd3\xda\xdd\xf3\xfa\xfd]")
 
+# The detector reads a lone ï as Latvian in ISO-8859-4, which hardly any file is in; it takes more to believe it.
+RARE_NEEDS_BYTES = 4
+ASCII = bytes(range(128))
+
 
 def single_byte(sample: bytes) -> str:
     """The name of the codec that most likely made `sample`: lines that hold non-ASCII bytes."""
@@ -26,6 +30,8 @@ def single_byte(sample: bytes) -> str:
     detector = EncodingDetector()
     detector.feed(sample, last=True)
     name = detector.guess(tld=None, allow_utf8=False).lower().removesuffix("-i")
+    if name == "iso-8859-4" and len(set(sample.translate(None, ASCII))) < RARE_NEEDS_BYTES:
+        name = FALLBACK
     if name == "windows-1252" and _LITHUANIAN.search(sample) and not _ICELANDIC.search(sample):
         name = "windows-1257"
     try:

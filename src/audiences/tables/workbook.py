@@ -25,9 +25,9 @@ from audiences.tables import header
 from audiences.tables.header import MAX_COLUMNS
 from audiences.tables.records import MALFORMED, RELATION, publish
 from audiences.tables.shapes import Bounds, Table, Wanted
-from audiences.tables.sql import cells, literal
 from audiences.tables.unpack import Content
-from audiences.tables.workbook_child import Answer, Question, head
+from audiences.tables.workbook_child import Answer, Question
+from audiences.tables.workbook_keep import Kept, columns, head, scan
 
 TABLE = "audiences_sheet"
 
@@ -35,7 +35,7 @@ _TOO_LARGE = (
     "Reading the workbook took too much memory or time. Save the sheet as CSV and send that; "
     "or delete stray cells far below and far right of the data."
 )
-_SOURCES = Path(__file__).parents[2]
+_START = Path(__file__).with_name("workbook_start.py")
 
 
 def read(
@@ -49,11 +49,11 @@ def read(
     answer = _ask(content, folder, wanted, bounds)
     if answer.trouble is not None:
         raise _refusal(answer, wanted)
-    path = folder / answer.file
-    found = header.find(head(connection, path), wanted.phone_column)
+    kept = Kept(tuple(folder / name for name in answer.files), answer.left, answer.width)
+    found = header.find(head(connection, kept), wanted.phone_column)
     connection.execute(
-        f"CREATE TEMP TABLE {TABLE} AS SELECT {', '.join(cells(answer.width))} "
-        f"FROM read_parquet({literal(path)}, file_row_number = true) WHERE file_row_number > {found.index}"
+        f"CREATE TEMP TABLE {TABLE} AS SELECT {columns(kept)} FROM {scan(kept)} "
+        f"WHERE file_index > 0 OR file_row_number > {found.index}"
     )
     records = publish(connection, TABLE, found, answer.width)
     return Table(
@@ -85,11 +85,11 @@ def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Answ
     )
     try:
         child = subprocess.run(
-            [sys.executable, "-s", "-P", "-m", "audiences.tables.workbook_child"],
+            [sys.executable, "-s", "-P", os.fspath(_START)],
             input=json.dumps(asdict(question)).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={"PYTHONPATH": os.fspath(_SOURCES), "LC_ALL": "C.UTF-8"},
+            env={"LC_ALL": "C.UTF-8"},
             timeout=bounds.workbook_timeout_s,
             check=False,
         )
@@ -98,7 +98,7 @@ def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Answ
     if child.returncode != 0:
         return Answer("too_large")
     answer = json.loads(child.stdout)
-    return Answer(**{**answer, "sheets": tuple(answer["sheets"])})
+    return Answer(**{**answer, "sheets": tuple(answer["sheets"]), "files": tuple(answer["files"])})
 
 
 def _refusal(answer: Answer, wanted: Wanted) -> Refusal:

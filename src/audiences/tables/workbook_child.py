@@ -1,4 +1,4 @@
-"""The process that opens a workbook: it limits itself, reads one sheet as text, and leaves it as a Parquet file.
+"""The process that opens a workbook: it limits itself, reads one sheet as text, and leaves it as Parquet files.
 
 Workbooks are programs for their reader: a small hostile one makes it allocate until it dies. So it dies here, alone.
 A question comes as JSON on standard input, the answer goes as JSON to standard output; no cell is in either.
@@ -6,20 +6,17 @@ A question comes as JSON on standard input, the answer goes as JSON to standard 
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Thread
 
 from audiences.tables import header
-from audiences.tables.header import HEADER_WITHIN, MAX_COLUMNS
-from audiences.tables.sql import cells, literal
-
-if TYPE_CHECKING:
-    import duckdb
-    from fastexcel import ExcelReader, ExcelSheet
+from audiences.tables.workbook_book import LARGE_SHARE, SLICE_BYTES, Book
+from audiences.tables.workbook_keep import TooWide, head
 
 
 @dataclass(frozen=True)
@@ -33,23 +30,27 @@ class Question:
     memory_bytes: int
     file_bytes: int
     cpu_s: int
+    slice_bytes: int = SLICE_BYTES
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The sheet that was left as a file, and its columns; or the trouble, and the names of the visible sheets."""
+    """The sheet that was left as files, and where its columns are (see `Kept`); or the trouble, and the sheets."""
 
     trouble: str | None = None
     sheets: tuple[str, ...] = ()
     sheet: str | None = None
+    files: tuple[str, ...] = ()
+    left: int = 0
     width: int = 0
-    file: str = ""
 
 
 def main() -> None:
     """Answer the one question."""
     question = Question(**json.loads(sys.stdin.read()))
     limit(question)
+    # Importing takes a tenth of a second, in which the reader of workbooks, once it parses, needs no lock of Python's.
+    Thread(target=importlib.import_module, args=("duckdb",), daemon=True).start()
     try:
         answer = read(question)
     except MemoryError:
@@ -69,23 +70,22 @@ def limit(question: Question) -> None:
 
 def read(question: Question) -> Answer:
     """The wanted sheet, or else the first visible one with the phone column, or else the first that holds anything."""
-    import duckdb
-    import fastexcel
-
-    reader = fastexcel.read_excel(question.path)
-    connection = duckdb.connect(config={"threads": 1})
+    book = Book(Path(question.path), Path(question.folder), question.memory_bytes // LARGE_SHARE, question.slice_bytes)
     visible: list[str] = []
     first: Answer | None = None
-    for place, name in enumerate(reader.sheet_names):
-        sheet = _visible(reader, name)
-        if sheet is None:
+    for place, name in enumerate(book.names()):
+        try:
+            kept = book.keep(place, wanted=_is_asked_for(question, name))
+        except TooWide:
+            visible.append(name)
+            first = first or Answer("too_wide")
             continue
-        visible.append(name)
-        if not _is_asked_for(question, name) or sheet.width == 0:
+        if kept is not None:
+            visible.append(name)
+        if kept is None or not kept.width or not _is_asked_for(question, name):
             continue
-        path = Path(question.folder) / f"sheet-{place}.parquet"
-        answer = _keep(connection, sheet, name, path)
-        if answer.trouble is None and _has_header(connection, path, question.phone_column):
+        answer = Answer(sheet=name, files=tuple(path.name for path in kept.files), left=kept.left, width=kept.width)
+        if header.locate(head(book.connection, kept), question.phone_column) is not None:
             return answer
         first = first or answer
     if question.sheet is not None and not any(_is_asked_for(question, name) for name in visible):
@@ -93,40 +93,8 @@ def read(question: Question) -> Answer:
     return first or Answer("empty" if visible else "unreadable")
 
 
-def _visible(reader: ExcelReader, name: str) -> ExcelSheet | None:
-    """The sheet of that name, from its first row on; None where it is hidden, or no sheet of cells."""
-    sheet = reader.load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
-    return sheet if sheet.visible == "visible" else None
-
-
 def _is_asked_for(question: Question, name: str) -> bool:
     return question.sheet is None or header.key(question.sheet) == header.key(name)
-
-
-def _keep(connection: duckdb.DuckDBPyConnection, sheet: ExcelSheet, name: str, path: Path) -> Answer:
-    """The sheet as a Parquet file: row n of it is row n of the sheet, every cell is text, a day has no hours."""
-    if sheet.width > MAX_COLUMNS:
-        return Answer("too_wide")
-    names = cells(sheet.width)
-    texts = ", ".join(
-        f"CASE WHEN ends_with({cell}, ' 00:00:00') AND strlen({cell}) = 19 THEN left({cell}, 10) ELSE {cell} END"
-        for cell in names
-    )
-    source = f"SELECT {texts} FROM sheet AS t({', '.join(names)})"
-    connection.execute(
-        f"COPY (FROM ({source}) AS t({', '.join(names)})) TO {literal(path)} (FORMAT parquet, COMPRESSION uncompressed)"
-    )
-    return Answer(sheet=name, width=sheet.width, file=path.name)
-
-
-def _has_header(connection: duckdb.DuckDBPyConnection, path: Path, phone_column: str) -> bool:
-    return header.locate(head(connection, path), phone_column) is not None
-
-
-def head(connection: duckdb.DuckDBPyConnection, path: Path) -> list[list[str]]:
-    """The first rows of the sheet at `path`, among which the header is sought."""
-    rows = connection.execute(f"FROM read_parquet({literal(path)}) LIMIT {HEADER_WITHIN}").fetchall()
-    return [[cell or "" for cell in row] for row in rows]
 
 
 def trouble(error: BaseException) -> str:
@@ -143,7 +111,3 @@ def trouble(error: BaseException) -> str:
     ):
         return "too_large"
     return "unreadable"
-
-
-if __name__ == "__main__":
-    main()

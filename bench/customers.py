@@ -1,0 +1,153 @@
+"""Generated customer lists: the same bytes each time, and known beforehand how many rows are valid.
+
+In every hundred rows 96 have a valid number of their own, 1 repeats an earlier one and 3 are not valid (empty, letters,
+too short), in a fixed pattern. Numbers are spread over prefixes of many countries; each prefix is six digits short of a
+full number, and the library was asked about every thousand of the million numbers behind it.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import phonenumbers
+import xlsxwriter  # type: ignore[import-untyped]
+from phonenumbers import PhoneNumberFormat, PhoneNumberType
+
+from bench.machine import CACHE
+
+# To be raised whenever the content changes: it is part of the files' names.
+VERSION = 1
+
+REGIONS = """
+    AE AR AT AU BE BG BR CA CH CL CN CO CZ DE DK EG ES FI FR GB GR HK HU ID IE IL IN IT JP KE KR MA MX MY NG NL NO NZ
+    PE PH PK PL PT RO RS RU SA SE SG TH TR TW UA US VN ZA
+"""
+SUFFIX_DIGITS = 6
+EXACT_DIGITS = 15
+"""A workbook's number is a double: more digits than these are not kept."""
+
+FIRST = (
+    "Anna Ben Chloé Daniel Emma Farid Grace Hugo Ines José Kenji Lena Maria Noah Olivia Priya Quentin Rosa Tom Zoë"
+)
+LAST = "Smith Jones García Müller Rossi Novák Silva Kim Nguyen Patel Jansen Andersson Kowalski Okafor Haddad Tanaka"
+CITIES = "Amsterdam|Berlin|Washington, DC|Lagos|Mumbai|São Paulo|Manchester|Osaka|Lyon|Toronto|Warsaw|Nairobi|Santiago"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to upload, and what has to come of it."""
+
+    path: Path
+    rows: int
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return self.path.stat().st_size
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the report has to say."""
+        hundreds = self.rows // 100
+        return {"rows": self.rows, "accepted": 96 * hundreds, "duplicates": hundreds, "rejected": 3 * hundreds}
+
+
+def csv_file(rows: int) -> File:
+    """A CSV file of `rows` rows (rounded down to hundreds) and six columns, in the page cache."""
+    rows = max(100, rows // 100 * 100)
+    return File(_made_once(f"customers-{rows}", ".csv", lambda path: _write_csv(path, rows)), rows)
+
+
+def workbook(rows: int) -> File:
+    """The same as an xlsx file, its numbers as numeric cells."""
+    source = csv_file(rows)
+    name = f"customers-{source.rows}"
+    return File(_made_once(name, ".xlsx", lambda path: _write_workbook(path, source.path)), source.rows)
+
+
+def _made_once(name: str, suffix: str, write: Callable[[Path], None]) -> Path:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    path = CACHE / f"{name}-v{VERSION}-{phonenumbers.__version__}{suffix}"
+    if not path.exists():
+        partial = path.with_name(f"partial-{path.name}")
+        write(partial)
+        partial.rename(path)
+    with path.open("rb", buffering=0) as file:
+        while file.read(1 << 24):
+            pass
+    return path
+
+
+def _write_csv(path: Path, rows: int) -> None:
+    with duckdb.connect() as connection:
+        values = {"prefixes": prefixes(), "first": FIRST.split(), "last": LAST.split(), "cities": CITIES.split("|")}
+        for name, items in values.items():
+            texts = ", ".join(f"'{item}'" for item in items)
+            connection.execute(f"CREATE MACRO {name}(i) AS ([{texts}])[1 + i % {len(items)}]")
+        connection.execute("CREATE MACRO spread(i, salt) AS ((i + salt) * 2654435761 % 4294967296) // 65536")
+        connection.execute(
+            f"CREATE MACRO phone(i) AS prefixes(i + i // {len(prefixes())}) "
+            f"|| lpad((i // {len(prefixes())} * 7919 % 1000000)::VARCHAR, {SUFFIX_DIGITS}, '0')"
+        )
+        connection.execute(f"COPY ({CUSTOMERS.format(rows=rows)}) TO '{path}' (FORMAT csv, HEADER)")
+
+
+CUSTOMERS = """
+    SELECT
+        CASE i % 100
+            WHEN 7 THEN NULL
+            WHEN 33 THEN 'n/a'
+            WHEN 71 THEN left(phone(i), 5)
+            WHEN 50 THEN phone(i // 200 * 100 + 43)
+            WHEN 12 THEN '+' || phone(i)
+            ELSE phone(i)
+        END AS phone1,
+        first(spread(i, 1)) AS first_name,
+        last(spread(i, 70)) AS last_name,
+        lower(strip_accents(left(first_name, 1) || last_name)) || i % 9973 || '@example.com' AS email,
+        cities(spread(i, 900)) AS city,
+        printf('%.2f', spread(i, 5000) / 37.0) AS amount
+    FROM (SELECT range AS i FROM range({rows}))
+    ORDER BY i
+"""
+
+
+@functools.cache
+def prefixes() -> list[str]:
+    """Beginnings of numbers, mobile and fixed, of which six further digits make a valid number whatever they are."""
+    kinds = (PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE)
+    examples = [phonenumbers.example_number_for_type(region, kind) for region in REGIONS.split() for kind in kinds]
+    texts = [phonenumbers.format_number(found, PhoneNumberFormat.E164)[1:] for found in examples if found is not None]
+    candidates = dict.fromkeys(text[:-SUFFIX_DIGITS] for text in texts)
+    return [prefix for prefix in candidates if _all_valid(prefix)]
+
+
+def _all_valid(prefix: str) -> bool:
+    """Whether the numbers behind `prefix` are valid, by one of each thousand, and none is when cut to five digits."""
+    step = 1000
+    suffixes = (f"{number:0{SUFFIX_DIGITS}d}" for number in range(0, 10**SUFFIX_DIGITS, step + 1))
+    return all(is_valid(prefix + suffix) and not is_valid((prefix + suffix)[:5]) for suffix in suffixes)
+
+
+def is_valid(digits: str) -> bool:
+    """Whether the library takes these international digits for a valid number."""
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse("+" + digits))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def _write_workbook(path: Path, source: Path) -> None:
+    with xlsxwriter.Workbook(path, {"constant_memory": True}) as book, source.open(encoding="utf-8") as file:
+        sheet = book.add_worksheet("customers")
+        for row, cells in enumerate(csv.reader(file)):
+            for column, text in enumerate(cells):
+                if text.isdigit() and len(text) <= EXACT_DIGITS:
+                    sheet.write_number(row, column, int(text))
+                elif text:
+                    sheet.write_string(row, column, text)

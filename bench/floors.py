@@ -1,0 +1,70 @@
+"""The bare libraries, with nothing of ours around them: each run in a fresh process, only the work itself timed.
+
+python -m bench.floors duckdb-csv FROM TO      prints {"seconds": …, "cpu_seconds": …, "peak_bytes": …}
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.machine import ROOT
+
+Work = Callable[[], object]
+
+
+def duckdb_csv(source: Path, target: Path) -> Work:
+    """CSV to Parquet, both as DuckDB does it by default but for the compression."""
+    import duckdb
+
+    connection = duckdb.connect()
+    statement = f"COPY (FROM read_csv('{source}')) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+    return lambda: connection.execute(statement)
+
+
+def polars_csv(source: Path, target: Path) -> Work:
+    """CSV to Parquet as a stream, Polars' quickest way."""
+    import polars as pl
+
+    return lambda: pl.scan_csv(source).sink_parquet(target, compression="zstd")
+
+
+def fastexcel_xlsx(source: Path, target: Path) -> Work:  # noqa: ARG001 - nothing is written
+    """The first sheet of a workbook into memory."""
+    import fastexcel
+    import polars as pl  # noqa: F401 - what to_polars imports is not to be timed
+
+    return lambda: fastexcel.read_excel(source).load_sheet(0).to_polars()
+
+
+FLOORS = {"duckdb-csv": duckdb_csv, "polars-csv": polars_csv, "fastexcel-xlsx": fastexcel_xlsx}
+
+
+def run(name: str, source: Path, target: Path) -> dict[str, Any]:
+    """Seconds, CPU seconds and peak memory (bytes) of one run in a new process."""
+    command = [sys.executable, "-m", "bench.floors", name, str(source), str(target)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} failed: {done.stderr[-2000:]}")
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
+
+
+def main(name: str, source: str, target: str) -> None:
+    """Does one piece of work and prints what it took."""
+    work = FLOORS[name](Path(source), Path(target))
+    before, begun = time.process_time(), time.perf_counter()
+    work()
+    seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - before
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

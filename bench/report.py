@@ -1,0 +1,104 @@
+"""The table on the screen, the JSON, and the table in the documentation."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.machine import CACHE, ROOT
+
+LATEST = CACHE / "latest.json"
+HEADINGS = ("cell", "measure", "ours", "other", "ratio", "target", "met", "remark")
+NUMERIC = {"ours", "other", "ratio", "target"}
+BLOCK = "<!-- bench -->\n{}\n<!-- /bench -->"
+PAGES = (ROOT / "docs" / "benchmarks.md", ROOT / "README.md")
+
+
+class NotWhole(Exception):
+    """The run is not fit for the documentation: not all cells, or not at full size."""
+
+
+def show(result: dict[str, Any]) -> None:
+    """Prints the table, after what it was measured on."""
+    console = Console()
+    console.print(_machine_line(result), soft_wrap=True)
+    table = Table(*HEADINGS)
+    for column, heading in zip(table.columns, HEADINGS, strict=True):
+        column.justify = "right" if heading in NUMERIC else "left"
+    for line in _lines(result):
+        table.add_row(*_texts(line))
+    # A pipe has no width of its own; figures that are cut off help nobody.
+    console.print(table, width=max(console.width, 140), crop=False)
+
+
+def save(result: dict[str, Any], path: Path | None) -> None:
+    """Keeps the result as the latest, and where the caller wants it."""
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    for target in {LATEST, path or LATEST}:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+def write_docs(path: Path | None) -> list[Path]:
+    """The pages whose marked section now holds the result in `path` or the latest. Raises NotWhole."""
+    result = json.loads((path or LATEST).read_text(encoding="utf-8"))
+    if not result["whole"]:
+        raise NotWhole("This run was quick, scaled or of some cells only. Run `python -m bench` first.")
+    section = BLOCK.format(f"\n{_markdown(result)}\n")
+    return [page for page in PAGES if _replaced(page, section)]
+
+
+def _replaced(page: Path, section: str) -> bool:
+    """Whether the page has the markers, between which `section` now stands."""
+    if not page.exists():
+        return False
+    text, count = re.subn(
+        r"<!-- bench -->.*?<!-- /bench -->", lambda _: section, page.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    if count:
+        page.write_text(text, encoding="utf-8")
+    return bool(count)
+
+
+def _markdown(result: dict[str, Any]) -> str:
+    rows = [
+        "| " + " | ".join(HEADINGS) + " |",
+        "|" + "|".join(" ---: " if heading in NUMERIC else " --- " for heading in HEADINGS) + "|",
+        *("| " + " | ".join(_texts(line)) + " |" for line in _lines(result)),
+    ]
+    return _machine_line(result) + "\n\n" + "\n".join(rows)
+
+
+def _machine_line(result: dict[str, Any]) -> str:
+    """One sentence on machine and versions."""
+    on = result["machine"]
+    versions = ", ".join(f"{name} {on['libraries'][name]}" for name in ("duckdb", "polars", "fastexcel", "fastapi"))
+    changes = " with uncommitted changes" if on["uncommitted_changes"] else ""
+    return (
+        f"{on['time'][:10]}, commit {on['commit'][:10]}{changes}: {on['cores']} cores of {on['processor']}, "
+        f"{on['memory_gib']:g} GiB, {on['file_system']}, Python {on['python']}, {versions}; "
+        f"load before the first run {on['load_before']:g}."
+    )
+
+
+def _lines(result: dict[str, Any]) -> list[dict[str, Any]]:
+    return [line for cell in result["cells"].values() for line in cell["lines"]]
+
+
+def _texts(line: dict[str, Any]) -> list[str]:
+    """A line as text, a cell a heading."""
+    other = "" if line["other"] is None else f"{line['other_name']} {_figure(line['other'])} {line['unit']}"
+    met = "" if line["met"] is None else ("yes" if line["met"] else "NO")
+    ratio = "" if line["ratio"] is None else _figure(line["ratio"])
+    ours = f"{_figure(line['ours'])} {line['unit']}"
+    return [line["cell"], line["measure"], ours, other, ratio, line["target"], met, line["remark"]]
+
+
+def _figure(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"  # noqa: PLR2004

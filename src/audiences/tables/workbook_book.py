@@ -1,0 +1,90 @@
+"""A workbook being read: which sheets it has, which of them are shown, and each, when asked for, left as files."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiences.tables import workbook_keep, workbook_parts
+from audiences.tables.workbook_keep import Kept, TooWide
+from audiences.tables.workbook_parts import Part
+
+if TYPE_CHECKING:
+    import duckdb
+    from fastexcel import ExcelReader
+
+# A sheet is cut when its XML is larger than this part of the memory. Held whole, and its copy as text with it, the XML
+# takes 1.6 times its size where cells are texts, 4 times where they are digits that do not even name their place.
+LARGE_SHARE = 6
+
+# Of XML in a slice: small against the memory that half of the smallest sensible limit leaves, large against the cost of
+# opening one more file.
+SLICE_BYTES = 1 << 24
+
+
+class Book:
+    """The workbook at `path`; files go to `folder`. Sheets with more XML than `large_bytes` are cut."""
+
+    def __init__(self, path: Path, folder: Path, large_bytes: int, slice_bytes: int) -> None:
+        self._path = path
+        self._folder = folder
+        self._slice_bytes = slice_bytes
+        parts = workbook_parts.listing(path)
+        self._parts = parts if any(part.size > large_bytes for part in parts) else []
+        self._large = {place for place, part in enumerate(parts) if part.size > large_bytes}
+
+    def names(self) -> list[str]:
+        """The names of all sheets, hidden ones too, in order."""
+        return [part.name for part in self._parts] or self._reader.sheet_names
+
+    def keep(self, place: int, *, wanted: bool) -> Kept | None:
+        """The sheet in that place as files (an unwanted one may be kept as none); None, where it is hidden or no sheet.
+
+        Raises: TooWide, and whatever the reader raises.
+        """
+        part = self._parts[place] if self._parts else None
+        if part is not None and not (part.visible and wanted):
+            return Kept() if part.visible else None
+        cut = self._cut(place, part) if part is not None and place in self._large else None
+        return cut or self._whole(place, wanted=wanted)
+
+    def _cut(self, place: int, part: Part) -> Kept | None:
+        """The sheet, read in slices; None where that fails, which says little about the sheet."""
+        import fastexcel
+
+        target = self._folder / f"sheet-{place}.xlsx"
+        self.__dict__.pop("_reader", None)  # it may hold millions of shared strings, and so will the next
+        try:
+            slices = workbook_parts.slice_sheet(self._path, part, target, self._slice_bytes)
+            reader = fastexcel.read_excel(str(target))
+            return workbook_keep.sliced(self.connection, reader, slices, target)
+        except (MemoryError, TooWide):
+            raise
+        except Exception:  # noqa: BLE001 - a whole reading follows, whose error is told
+            for left_over in self._folder.glob(f"{target.stem}.*.parquet"):
+                left_over.unlink()
+            return None
+        finally:
+            target.unlink(missing_ok=True)
+
+    def _whole(self, place: int, *, wanted: bool) -> Kept | None:
+        sheet = workbook_keep.load(self._reader, place, from_first_row=True)
+        if sheet.visible != "visible":
+            return None
+        if sheet.width == 0 or not wanted:
+            return Kept()
+        return workbook_keep.whole(self.connection, sheet, self._folder / f"sheet-{place}.parquet")
+
+    @cached_property
+    def _reader(self) -> ExcelReader:
+        import fastexcel
+
+        return fastexcel.read_excel(str(self._path))
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """DuckDB, imported when the reader is through with the first sheet: by then a thread has done it."""
+        import duckdb
+
+        return duckdb.connect(config={"threads": 1})
