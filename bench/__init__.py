@@ -1,6 +1,6 @@
 """Measures the service beside the bare libraries it stands on and beside the way a tutorial would do it.
 
-    python -m bench            all cells, a few minutes on two cores
+    python -m bench            all cells, some ten minutes on two cores
     python -m bench --quick    the cells csv, small and start, in under a minute
     python -m bench --only xlsx-200k --json out.json
     python -m bench --write-docs    puts the last whole run into docs/benchmarks.md and README.md

@@ -30,7 +30,7 @@ QUIET_LOAD = 0.5
 
 
 def main() -> int:
-    """0 when every target was met or none was asked for, 1 when one was missed."""
+    """1 when a whole run missed a target, else 0; a smaller run judges nothing."""
     arguments = _arguments()
     if arguments.write_docs:
         return _write_docs(arguments.json)

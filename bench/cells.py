@@ -41,9 +41,11 @@ def csv(plan: Plan, record: Record) -> None:
     file = customers.csv_file(plan.rows(200_000 if plan.quick else 2 * MILLION))
     against_floors(plan, record, file, ["duckdb-csv", "polars-csv"])
     speed = file.rows / record.median("ours") / MILLION
-    record.compare("upload / bare DuckDB", "duckdb-csv", Target("at most", 2.0), remark=f"{speed:.2f} million rows/s")
+    record.compare(
+        "upload / bare DuckDB", "duckdb-csv", Target("at most", 2.0), remark=f"{file.rows:,} rows, {speed:.2f} M rows/s"
+    )
     record.compare("upload / bare Polars", "polars-csv")
-    cpu_line(record, "duckdb-csv")
+    resource_lines(record, "duckdb-csv")
 
 
 def xlsx(plan: Plan, record: Record) -> None:
@@ -51,7 +53,7 @@ def xlsx(plan: Plan, record: Record) -> None:
     file = customers.workbook(plan.rows(200_000))
     against_floors(plan, record, file, ["fastexcel-xlsx"])
     record.compare("upload / bare fastexcel", "fastexcel-xlsx", Target("at most", 2.0))
-    cpu_line(record, "fastexcel-xlsx")
+    resource_lines(record, "fastexcel-xlsx")
 
 
 def against_floors(plan: Plan, record: Record, file: File, names: list[str]) -> None:
@@ -92,10 +94,17 @@ def settle() -> None:
     os.sync()
 
 
-def cpu_line(record: Record, other: str) -> None:
-    """A line on processor time."""
+def resource_lines(record: Record, other: str) -> None:
+    """Lines on processor time and memory, ours with all children counted."""
     ours, theirs = record.median("ours", "cpu_seconds"), record.median(other, "cpu_seconds")
-    record.line("CPU (user + system)", "s", ours, other_name=other, other=theirs, ratio=ours / theirs)
+    record.line("CPU, ours / other", "s", ours, other_name=other, other=theirs, ratio=ours / theirs)
+    server, child = record.median("ours", "peak_bytes") / MB, record.median("ours", "children_peak_bytes") / MB
+    theirs = record.median(other, "peak_bytes") / MB
+    remark = f"server {server:.0f}, child {child:.0f}" if child else ""
+    record.line(
+        "peak resident, ours / other", "MB", server + child,
+        other_name=other, other=theirs, ratio=(server + child) / theirs, remark=remark,
+    )  # fmt: skip
 
 
 def tutorial(plan: Plan, record: Record) -> None:
@@ -114,7 +123,7 @@ def tutorial(plan: Plan, record: Record) -> None:
             upload(server, client, file, record)
             peer_upload(peer, peer_client, file, record)
     record.compare("tutorial / upload", "tutorial", Target("at least", 30.0))
-    cpu_line(record, "tutorial")
+    resource_lines(record, "tutorial")
 
 
 def peer_upload(peer: Server, client: Client, file: File, record: Record) -> None:

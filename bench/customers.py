@@ -31,9 +31,7 @@ SUFFIX_DIGITS = 6
 EXACT_DIGITS = 15
 """A workbook's number is a double: more digits than these are not kept."""
 
-FIRST = (
-    "Anna Ben Chloé Daniel Emma Farid Grace Hugo Ines José Kenji Lena Maria Noah Olivia Priya Quentin Rosa Tom Zoë"
-)
+FIRST = "Anna Ben Chloé Daniel Emma Farid Grace Hugo Ines José Kenji Lena Maria Noah Olivia Priya Quentin Rosa Tom Zoë"
 LAST = "Smith Jones García Müller Rossi Novák Silva Kim Nguyen Patel Jansen Andersson Kowalski Okafor Haddad Tanaka"
 CITIES = "Amsterdam|Berlin|Washington, DC|Lagos|Mumbai|São Paulo|Manchester|Osaka|Lyon|Toronto|Warsaw|Nairobi|Santiago"
 

@@ -6,7 +6,7 @@ python -m bench.floors duckdb-csv FROM TO      prints {"seconds": …, "cpu_seco
 from __future__ import annotations
 
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import process
 from bench.machine import ROOT
 
 Work = Callable[[], object]
@@ -62,7 +63,8 @@ def main(name: str, source: str, target: str) -> None:
     before, begun = time.process_time(), time.perf_counter()
     work()
     seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - before
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not ru_maxrss: that of a new process begins with what its parent had.
+    peak_bytes = process.peak_resident_bytes(os.getpid())
     print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes}))
 
 

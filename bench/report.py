@@ -16,6 +16,8 @@ LATEST = CACHE / "latest.json"
 HEADINGS = ("cell", "measure", "ours", "other", "ratio", "target", "met", "remark")
 NUMERIC = {"ours", "other", "ratio", "target"}
 BLOCK = "<!-- bench -->\n{}\n<!-- /bench -->"
+# Columns of the screen that the table needs.
+WIDTH = 160
 PAGES = (ROOT / "docs" / "benchmarks.md", ROOT / "README.md")
 
 
@@ -25,15 +27,15 @@ class NotWhole(Exception):
 
 def show(result: dict[str, Any]) -> None:
     """Prints the table, after what it was measured on."""
-    console = Console()
-    console.print(_machine_line(result), soft_wrap=True)
+    # A pipe has no width of its own; figures that are cut off help nobody.
+    console = Console(width=max(Console().width, WIDTH))
+    console.print(_machine_line(result), highlight=False)
     table = Table(*HEADINGS)
     for column, heading in zip(table.columns, HEADINGS, strict=True):
         column.justify = "right" if heading in NUMERIC else "left"
     for line in _lines(result):
         table.add_row(*_texts(line))
-    # A pipe has no width of its own; figures that are cut off help nobody.
-    console.print(table, width=max(console.width, 140), crop=False)
+    console.print(table)
 
 
 def save(result: dict[str, Any], path: Path | None) -> None:

@@ -6,6 +6,7 @@ the verdicts that `phones.judge` left (`id`, `phone`, `place`, `reason`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,16 +95,22 @@ def count_reasons(connection: DuckDBPyConnection, table: Table) -> dict[str, int
 
 def count_places(connection: DuckDBPyConnection) -> tuple[dict[str, int], dict[str, int]]:
     """Contacts by country, and by line type, most first."""
-    counted = f"""
+    counted = connection.execute(
+        f"""
         WITH counted AS (
           SELECT place, count(*) AS rows FROM {JUDGED} WHERE phone IS NOT NULL GROUP BY place
           UNION ALL SELECT place, -count(*) FROM duplicates GROUP BY place)
-        SELECT {{0}}, sum(rows)::BIGINT FROM counted JOIN places USING (place)
-        GROUP BY 1 HAVING sum(rows) > 0 ORDER BY 2 DESC, 1
+        SELECT country, line_type, sum(rows)::BIGINT FROM counted JOIN places USING (place)
+        GROUP BY ALL ORDER BY ALL
         """
-    countries = dict(connection.execute(counted.format("country")).fetchall())
-    line_types = dict(connection.execute(counted.format("line_type")).fetchall())
-    return countries, line_types
+    ).fetchall()
+    # There are about a thousand places, however many rows.
+    countries: Counter[str] = Counter()
+    line_types: Counter[str] = Counter()
+    for country, line_type, rows in counted:
+        countries[country] += rows
+        line_types[line_type] += rows
+    return dict((+countries).most_common()), dict((+line_types).most_common())
 
 
 def write_contacts(

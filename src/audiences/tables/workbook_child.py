@@ -50,13 +50,15 @@ def main() -> None:
     question = Question(**json.loads(sys.stdin.read()))
     limit(question)
     # Importing takes a tenth of a second, in which the reader of workbooks, once it parses, needs no lock of Python's.
-    Thread(target=importlib.import_module, args=("duckdb",), daemon=True).start()
+    ahead = Thread(target=importlib.import_module, args=("duckdb",))
+    ahead.start()
     try:
         answer = read(question)
     except MemoryError:
         answer = Answer("too_large")
     except BaseException as error:  # noqa: BLE001 - a panic of the reader is no Exception; the parent words it
         answer = Answer(trouble(error))
+    ahead.join()  # a process that ends amid an import may crash
     sys.stdout.write(json.dumps(asdict(answer)))
 
 

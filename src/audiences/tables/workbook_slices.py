@@ -115,12 +115,12 @@ def _plain(piece: bytes) -> bytes:
 
 def last_row(piece: bytes, before: int) -> int:
     """The number of the last row in `piece`, given the one before it. Raises: Unplain, where they do not rise."""
-    first, last = _number(piece, 0), _number(piece, piece.rfind(_ROW))
-    if first is None and last is None and b" r=" not in piece:
-        first, last = before + 1, before + piece.count(_ROW)
-    if first is None or last is None or not before < first <= last <= MAX_ROWS:
+    first = _number(piece, 0) or before + 1
+    numbered = piece.rfind(_ROW, 0, max(piece.rfind(b" r="), 0))  # a row without a number follows the one before it
+    last = before + piece.count(_ROW) if numbered < 0 else _number(piece, numbered)
+    if last is None or not before < first <= last <= MAX_ROWS:
         raise Unplain
-    return last
+    return last + (piece.count(_ROW, numbered + 1) if numbered >= 0 else 0)
 
 
 def _number(piece: bytes, at: int) -> int | None:
