@@ -17,6 +17,9 @@ from bench.service import Server
 MB = 1e6
 MILLION = 1_000_000
 
+# The default of AUDIENCES_MEMORY_LIMIT.
+MEMORY_LIMIT_BYTES = 1024**3
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -155,6 +158,10 @@ def memory(plan: Plan, record: Record) -> None:
     record.line(
         "peak resident, 10 / 2 million rows", "MB", large / MB,
         other_name="2 million rows", other=small / MB, ratio=large / small, target=Target("at most", 1.3),
+    )  # fmt: skip
+    record.line(
+        "peak resident, 10 million rows / memory limit", "MB", large / MB,
+        other_name="default limit", other=MEMORY_LIMIT_BYTES / MB, ratio=large / MEMORY_LIMIT_BYTES,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -29,7 +30,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     """The system calls of one upload, in order: name, and arguments with descriptors shown as paths."""
     strace = shutil.which("strace")
     if strace is None:
-        if "CI" in __import__("os").environ:
+        if "CI" in os.environ:
             pytest.fail("strace is needed; .ci/run installs it")
         pytest.skip("strace is not installed")
     data, log = tmp_path_factory.mktemp("durability"), tmp_path_factory.mktemp("strace") / "log"

@@ -32,6 +32,7 @@ PHONE_PATTERN = r"\+?[0-9]{1,17}"
 
 async def create_audience(call: Call) -> Reply:
     """One file in, one audience out: each line is one step, and one module of the package."""
+    await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
     async with call.parts.inbox.receive(call.request, required=("name",)) as upload:
         same = repeats.fingerprint("POST", "/audiences", upload.fields, upload.sha256)
         key = call.request.headers.get("idempotency-key")

@@ -168,7 +168,13 @@ class Creation:
             stored.add_file(connection, {**file, "audience_id": audience_id})
             commit(connection, audience_id)
 
-    def check_quota(self, connection: Connection, account: int, coming: int = 0) -> None:
+    def refuse_full_account(self, account: int) -> None:
+        """Raises QuotaExceeded if there is no room for a single byte more, before any is received."""
+        if self.settings.account_bytes is not None:
+            with self.database.read() as connection:
+                self.check_quota(connection, account, coming=1)
+
+    def check_quota(self, connection: Connection, account: int, coming: int) -> None:
         """Raises QuotaExceeded if so many bytes more are more than the account may store."""
         quota = self.settings.account_bytes
         if quota is not None and stored.stored_bytes(connection, account) + coming > quota:
