@@ -88,14 +88,11 @@ class Client:
     def check(self, audience: str, file: File) -> None:
         """Looks into the report of the audience. Raises WrongAnswer if it differs from what is in the file."""
         self.connection.request("GET", f"/audiences/{audience}", headers=self.headers)
-        report = _checked(*self._with(200))["data"]
+        status, body = self._answer()
+        report = _checked(status, 200, body)["data"]
         found = {name: report[name] for name in file.counts}
         if found != file.counts:
             raise WrongAnswer(f"{file.path.name}: the report says {found}, the file holds {file.counts}.")
-
-    def _with(self, expected: int) -> tuple[int, int, bytes]:
-        status, body = self._answer()
-        return status, expected, body
 
     def checked_upload(self, file: File) -> Sent:
         """Uploads a file and, once the time is taken, looks into the report."""

@@ -14,6 +14,7 @@ import uvicorn
 
 from audiences import clock, watch
 from audiences.app import create_app
+from audiences.creation import Creation
 from audiences.keys import DEFAULT_SCOPES
 from audiences.parts import Parts, opened_parts
 from audiences.protocol import BoundedHttp
@@ -124,6 +125,11 @@ class Made:
         response = self.client.http.get(path, params=query, headers={"Accept": "text/csv"})
         assert response.status_code == 200, response.text
         return response.content.decode()
+
+
+def remade(parts: Parts, kind: type[Creation]) -> Creation:
+    """The use case as `kind` carries it out, on the same parts."""
+    return kind(parts.settings, parts.engine, parts.database, parts.files, clock.now, parts.metrics)
 
 
 @contextmanager

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from audiences.creation import Creation
 from audiences.parts import Parts
 from audiences.protocol import MAX_HEADER_BYTES
 from conftest import settings_in
-from support import Client, Service, started
+from support import Client, Service, remade, started
 
 BOUNDARY = b"x" * 20
 
@@ -247,14 +248,14 @@ def test_a_full_quota_is_a_507_and_stores_nothing(start: Callable[..., Service])
 def test_a_fault_of_ours_is_a_500_in_the_envelope_and_the_server_goes_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    class Faulty:
+    class Faulty(Creation):
         """A part that fails as a bug would, with a cell in its words."""
 
         def create(self, *_: object) -> int:
             raise RuntimeError("could not convert 442079832100")
 
     def break_creation(parts: Parts) -> Parts:
-        return replace(parts, creation=Faulty())  # type: ignore[arg-type]
+        return replace(parts, creation=remade(parts, Faulty))
 
     with started(settings_in(tmp_path), break_creation) as service, service.client() as client:
         response = client.post("phone1\n442079832100\n", headers={"X-Request-ID": "mine-1"})

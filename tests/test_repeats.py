@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from audiences import answer, clock, repeats
+from audiences.creation import Creation
 from audiences.errors import RequestInProgress
 from audiences.parts import Parts
 from audiences.repeats import KEPT, LEASE
 from conftest import settings_in
-from support import Client, Service, started
+from support import Client, Service, remade, started
 
 ONE = "phone1\n442079832100\n"
 
@@ -102,17 +103,15 @@ def test_a_fault_frees_the_key_so_that_a_retry_can_succeed(tmp_path: Path) -> No
     faults = [RuntimeError("first try")]
 
     def fail_once(parts: Parts) -> Parts:
-        create = parts.creation.create
-
-        class Once:
+        class Once(Creation):
             """Fails the first time."""
 
             def create(self, *given: Any) -> int:
                 if faults:
                     raise faults.pop()
-                return create(*given)
+                return super().create(*given)
 
-        return replace(parts, creation=Once())  # type: ignore[arg-type]
+        return replace(parts, creation=remade(parts, Once))
 
     with started(settings_in(tmp_path), fail_once) as service, service.client() as client:
         once = key()

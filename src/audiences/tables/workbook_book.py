@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from fastexcel import ExcelReader
 
 # A sheet is cut when its XML is larger than this part of the memory. Held whole, and its copy as text with it, the XML
-# takes (measured) 1.6 times its size where cells are texts, 2.5 where they are single digits, 4.5 where these do not name
-# their place: such a sheet, just below the limit, may still be too large.
+# takes 1.6 times its size (measured) where cells are texts, 2.5 where they are single digits, 4.5 where these do not
+# name their place: such a sheet, just below the limit, may still be too large.
 LARGE_SHARE = 7
 
 # Of XML in a slice: small against the memory that half of the smallest sensible limit leaves, large against the cost of
