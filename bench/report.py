@@ -18,7 +18,7 @@ NUMERIC = {"ours", "other", "ratio", "target"}
 BLOCK = "<!-- bench -->\n{}\n<!-- /bench -->"
 # Columns of the screen that the table needs.
 WIDTH = 160
-PAGES = (ROOT / "docs" / "benchmarks.md", ROOT / "README.md")
+PAGE, README = ROOT / "docs" / "benchmarks.md", ROOT / "README.md"
 
 
 class NotWhole(Exception):
@@ -47,12 +47,17 @@ def save(result: dict[str, Any], path: Path | None) -> None:
 
 
 def write_docs(path: Path | None) -> list[Path]:
-    """The pages whose marked section now holds the result in `path` or the latest. Raises NotWhole."""
+    """The pages whose marked section now holds the result in `path` or the latest; the README, what has a target.
+
+    Raises NotWhole.
+    """
     result = json.loads((path or LATEST).read_text(encoding="utf-8"))
     if not result["whole"]:
         raise NotWhole("This run was quick, scaled or of some cells only. Run `python -m bench` first.")
-    section = BLOCK.format(f"\n{_markdown(result)}\n")
-    return [page for page in PAGES if _replaced(page, section)]
+    everything = _lines(result)
+    judged = [line for line in everything if line["target"]]
+    sections = {PAGE: _markdown(result, everything), README: _markdown(result, judged)}
+    return [page for page, section in sections.items() if _replaced(page, BLOCK.format(f"\n{section}\n"))]
 
 
 def _replaced(page: Path, section: str) -> bool:
@@ -67,11 +72,11 @@ def _replaced(page: Path, section: str) -> bool:
     return bool(count)
 
 
-def _markdown(result: dict[str, Any]) -> str:
+def _markdown(result: dict[str, Any], lines: list[dict[str, Any]]) -> str:
     rows = [
         "| " + " | ".join(HEADINGS) + " |",
         "|" + "|".join(" ---: " if heading in NUMERIC else " --- " for heading in HEADINGS) + "|",
-        *("| " + " | ".join(_texts(line)) + " |" for line in _lines(result)),
+        *("| " + " | ".join(_texts(line)) + " |" for line in lines),
     ]
     return _machine_line(result) + "\n\n" + "\n".join(rows)
 
