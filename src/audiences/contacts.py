@@ -21,10 +21,12 @@ from audiences.tables import Table
 
 JUDGED = "judged"
 
+# Rows that are compressed together, and the least that a page has to read; DuckDB's own default.
+ROW_GROUP = 122_880
+PARQUET = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
+
 # A dictionary pays for columns of few values; looking for one in a column of names costs more than it saves.
-PARQUET = (
-    "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, DICTIONARY_SIZE_LIMIT 4096, WRITE_BLOOM_FILTER false"
-)
+FOR_MANY_ROWS = ", DICTIONARY_SIZE_LIMIT 4096, WRITE_BLOOM_FILTER false"
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,10 @@ def write_contacts(
           SELECT records.row::BIGINT AS {layout.ROW}, country AS {layout.COUNTRY}, line_type AS {layout.LINE_TYPE},
                  time_zones AS {layout.TIME_ZONES}, {", ".join(columns)}
           FROM {table.relation} AS records
-          JOIN {JUDGED} AS judged ON judged.id = records.row
+          JOIN (FROM {JUDGED} ANTI JOIN duplicates USING (id)) AS judged ON judged.id = records.row
           JOIN places USING (place)
           {" ".join(joins)}
-          WHERE judged.phone IS NOT NULL AND NOT EXISTS (SELECT 1 FROM duplicates WHERE duplicates.id = records.row)
-        ) TO ? ({PARQUET})
+        ) TO ? ({options(table)})
         """,
         [str(target)],
     )
@@ -153,7 +154,12 @@ def write_rejects(connection: DuckDBPyConnection, table: Table, plan: Layout, ta
           SELECT row::BIGINT AS {layout.ROW}, '{Reason.MALFORMED_ROW}' AS {layout.REASON}, raw AS {layout.RAW}
           FROM {table.malformed}
           ORDER BY {layout.ROW}
-        ) TO ? ({PARQUET})
+        ) TO ? ({options(table)})
         """,
         [str(target)],
     )
+
+
+def options(table: Table) -> str:
+    """How Parquet of this table's rows is written."""
+    return PARQUET + (FOR_MANY_ROWS if table.row_count > ROW_GROUP else "")

@@ -36,6 +36,10 @@ PLACES = f"""
       FROM numbering_places;
 """
 
+# What DuckDB counts and keeps to; the rest of the limit is for what it does not count (buffers of its CSV reader and
+# Parquet writers) and for the process itself, so that all of it together keeps to the setting.
+DUCKDB_SHARE = 0.75
+
 Result = TypeVar("Result")
 
 
@@ -51,7 +55,7 @@ class Engine:
         self.database = duckdb.connect(
             ":memory:",
             config={
-                "memory_limit": f"{settings.memory_limit // 1024}KiB",
+                "memory_limit": f"{int(settings.memory_limit * DUCKDB_SHARE) // 1024}KiB",
                 "threads": os.cpu_count() or 1,
                 "temp_directory": str(spill),
                 "autoinstall_known_extensions": "false",

@@ -11,10 +11,11 @@ import hashlib
 import hmac
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -105,9 +106,9 @@ class Inbox:
         content = {name: hashlib.new(name) for name in expected}
         try:
             limit = seconds(self.settings.receive_timeout_s, "The body took longer than")
-            async with limit, aclosing(self.batches(request)) as batches:
+            async with limit, aclosing(self.batches(request)) as batches, Behind() as behind:
                 async for batch in batches:
-                    await anyio.to_thread.run_sync(feed, form, content, batch)
+                    await behind.run(feed, form, content, batch)
         finally:
             form.close()
         for name, digest in expected.items():
@@ -144,6 +145,38 @@ class Inbox:
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message.get("body", b""), message.get("more_body", False)
+
+
+class Behind:
+    """One call at a time in a thread, while the caller goes on: here, a batch is parsed while the next one arrives.
+
+    `run` returns when the call before is over, and raises what that one raised; leaving the block waits for the last.
+    """
+
+    def __init__(self) -> None:
+        self.call: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def run(self, work: Callable[..., None], *arguments: object) -> None:
+        """Starts a call, once the one before is over."""
+        await self.done()
+        self.call = asyncio.ensure_future(anyio.to_thread.run_sync(work, *arguments))
+
+    async def done(self) -> None:
+        """Returns when no call is under way."""
+        call, self.call = self.call, None
+        if call is not None:
+            await call
+
+    async def __aexit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
+        """Waits for the last call; what it raises counts only where nothing was raised before."""
+        if kind is None:
+            await self.done()
+        elif self.call is not None:
+            await asyncio.wait([self.call])
+            self.call.exception()
 
 
 def feed(form: Form, content: Mapping[str, hashlib._Hash], batch: bytes) -> None:

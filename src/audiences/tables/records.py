@@ -30,16 +30,16 @@ def publish(connection: duckdb.DuckDBPyConnection, table: str, header: Header, w
     names, surplus = cells(width)[: len(header.columns)], cells(width)[len(header.columns) :]
     kept = []
     is_blank = all_blank(cells(width), names[header.phone])
-    (rows,) = stored(connection, f"SELECT count(*) FROM {table}")
-    (blanks,) = stored(connection, f"SELECT count(*) FROM {table} WHERE {is_blank}")
+    rows, blanks = stored(connection, f"SELECT count(*), count(*) FILTER ({is_blank}) FROM {table}")
     if blanks:
         kept.append(f"NOT ({is_blank})")
-    wrong = any_text(surplus)
-    texts = ", ".join(f"coalesce({cell}, '')" for cell in cells(width))
-    raw = f"rtrim(array_to_string([{texts}], chr(9)), chr(9))"
     row = f"rowid + {header.index + 2} AS row"
-    connection.execute(f"CREATE TEMP TABLE {MALFORMED} AS SELECT {row}, {raw} AS raw FROM {table} WHERE {wrong}")
-    if stored(connection, f"SELECT count(*) FROM {MALFORMED}") != (0,):
+    connection.execute(f"CREATE TEMP TABLE {MALFORMED} (row BIGINT, raw VARCHAR)")
+    if surplus:
+        wrong = any_text(surplus)
+        texts = ", ".join(f"coalesce({cell}, '')" for cell in cells(width))
+        raw = f"rtrim(array_to_string([{texts}], chr(9)), chr(9))"
+        connection.execute(f"INSERT INTO {MALFORMED} SELECT {row}, {raw} FROM {table} WHERE {wrong}")
         kept.append(f"NOT ({wrong})")
     where = f" WHERE {' AND '.join(kept)}" if kept else ""
     connection.execute(f"CREATE TEMP VIEW {RELATION} AS SELECT {row}, {', '.join(names)} FROM {table}{where}")

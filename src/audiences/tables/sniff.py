@@ -50,9 +50,10 @@ def _candidates(lines: Sequence[str]) -> Iterator[Dialect]:
     if hint and hint[1] in DELIMITERS:
         yield from (Dialect(hint[1], quote, escape) for quote, escape in _quotings(lines))
         return
+    present = [delimiter for delimiter in DELIMITERS if any(delimiter in line for line in lines)]
     for quote, escape in _quotings(lines):
         yield Dialect(None, quote, escape)
-        yield from (Dialect(delimiter, quote, escape) for delimiter in DELIMITERS)
+        yield from (Dialect(delimiter, quote, escape) for delimiter in present)
 
 
 def _quotings(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
