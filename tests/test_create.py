@@ -10,8 +10,10 @@ import zipfile
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from support import Client, Service
+from support import Client, Made, Service
 
 ONE = "phone1,name\n442079832100,Ann\n"
 
@@ -258,3 +260,59 @@ def test_five_hundred_columns_arrive_in_their_order(client: Client) -> None:
     row = ",".join(["442079832100", *(str(number) for number in range(499))])
     made = client.create(f"{header}\n{row}\n")
     assert list(made.contacts()[0]["columns"].values()) == [str(number) for number in range(499)]
+
+
+def test_a_column_s_name_that_cannot_be_decoded_is_shown_as_far_as_it_can(client: Client) -> None:
+    made = client.create(b"phone1,caf\xff\n442079832100," + "é".encode() * 40 + b"\n")
+    assert made.report["columns"] == ["phone1", "caf\ufffd"]
+    assert list(made.contacts()[0]["columns"]) == ["caf\ufffd"]
+    assert made.csv().startswith("phone1,caf\ufffd\n")
+
+
+@given(content=st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-16")))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_bytes_are_answered_and_what_was_created_can_be_read(client: Client, content: bytes) -> None:
+    for file in (content, b"phone1," + content, b"phone1\n442079832100," + content + b"\n447912345678\n"):
+        response = client.post(file)
+        assert response.status_code in {201, 400}, response.text
+        if response.status_code == 201:
+            made = Made(client, response.json()["data"]["id"])
+            assert len(made.contacts()) == made.report["accepted"]
+            assert len(made.rejects()) == made.report["rejected"] + made.report["duplicates"]
+            assert made.csv()
+            assert made.csv("rejects")
+        assert client.post(file, dry_run="true").status_code in {200, 400}
+
+
+def test_a_zip_with_a_huge_list_of_members_is_refused_unread(client: Client) -> None:
+    entry = b"PK\x01\x02" + b"\x00" * 42
+    listing = entry * 200_000
+    end = (
+        b"PK\x05\x06"
+        + b"\x00" * 4
+        + (65535).to_bytes(2, "little") * 2
+        + len(listing).to_bytes(4, "little")
+        + b"\x00" * 6
+    )
+    response = client.post(b"PK\x03\x04" + listing + end, file_name="a.zip")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (400, "unsupported_format")
+
+
+def test_a_damaged_lzma_member_is_a_400(client: Client) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.csv", "phone1\n" + "442079832100\n" * 100)
+    spoilt = bytearray(buffer.getvalue())
+    spoilt[60:90] = bytes(byte ^ 0x55 for byte in spoilt[60:90])
+    assert client.post(bytes(spoilt), file_name="a.zip").status_code == 400
+
+
+def test_a_file_whose_name_comes_in_the_old_extended_form_is_a_file(client: Client) -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nx\r\n--b\r\n'
+        b"Content-Disposition: form-data; name=\"audience_file\"; filename*=UTF-8''%C3%A9.csv\r\n\r\n"
+        + ONE.encode()
+        + b"\r\n--b--\r\n"
+    )
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert client.http.post("/audiences", content=body, headers=headers).status_code == 201

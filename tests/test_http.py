@@ -330,3 +330,79 @@ def test_a_store_out_of_reach_makes_readiness_fail_and_liveness_not(tmp_path: Pa
         assert "files" in response.json()["errors"][0]["message"]
         assert response.headers["retry-after"]
         assert client.http.get("/healthz").status_code == 200
+
+
+def test_a_truncated_body_is_told_so_when_the_client_can_still_listen(service: Service, client: Client) -> None:
+    port = int(service.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 20) as connection:
+        connection.sendall(request(client.key, 10**6) + WHOLE[:-10])
+        connection.shutdown(socket.SHUT_WR)
+        status, body = envelope(b"".join(iter(lambda: connection.recv(65536), b"")))
+    assert (status, body["errors"][0]["code"]) == (400, "truncated_body")
+
+
+def test_a_trailer_without_end_is_cut_off(service: Service) -> None:
+    head = b"POST /audiences HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: "
+    port = int(service.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), 20) as connection:
+        connection.sendall(head)
+
+        def send_ten_megabytes() -> None:
+            for _ in range(160):
+                connection.sendall(b"a" * 65536)
+                time.sleep(0.005)
+
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            send_ten_megabytes()
+
+
+def test_rubbish_behind_a_request_does_not_spoil_its_answer(service: Service, client: Client) -> None:
+    answer = talk(service, request(client.key, len(WHOLE)) + WHOLE + b"\x00rubbish\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 201")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_a_bare_line_break_does_not_hold_a_connection_for_ever(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiences.protocol.HEADER_TIMEOUT_S", 0.3)
+    answer = talk(service, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 0.2, b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"408" in answer
+
+
+def test_a_client_that_was_refused_may_not_go_on_sending_for_ever(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiences.protocol.LINGER_S", 0.3)
+    answer = talk(
+        service, request("aud_wrong", 10**6).replace(b"Connection: close\r\n", b"") + b"a", 0.1, b"a", timeout=5
+    )
+    assert answer.startswith(b"HTTP/1.1 401")
+
+
+def test_slow_readers_of_exports_do_not_keep_others_from_anything(service: Service, client: Client) -> None:
+    rows = "phone1,note\n" + "".join(f"4479{number:08d},{'x' * 200}\n" for number in range(20_000))
+    made = client.create(rows)
+    port = int(service.url.rpartition(":")[2])
+    ask = f"GET /audiences/{made.id}/contacts HTTP/1.1\r\nHost: x\r\nAccept: text/csv\r\n"
+    ask += f"Authorization: Bearer {client.key}\r\n\r\n"
+    readers = []
+    try:
+        for _ in range(24):
+            reader = socket.socket()
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", port))
+            reader.sendall(ask.encode())
+            readers.append(reader)
+        time.sleep(1)
+        assert client.http.get("/readyz").status_code == 200
+        assert client.get("/audiences", limit=1)["data"]
+        full = client.http.get(f"/audiences/{made.id}/contacts", headers={"Accept": "text/csv"})
+        assert (full.status_code, full.json()["errors"][0]["code"]) == (503, "engine_full")
+        assert int(full.headers["retry-after"]) > 0
+    finally:
+        for reader in readers:
+            reader.close()
+    assert spool(service) == []
+    assert len(made.csv().splitlines()) == 20_001

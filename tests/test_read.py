@@ -204,3 +204,52 @@ def test_another_account_s_audience_answers_like_an_unknown_one(
         error = response.json()["errors"][0]
         assert (response.status_code, error["code"]) == (404, "unknown_audience")
         assert stranger.get("/audiences")["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "query"),
+    [
+        ("rejects", {"country": "GB"}),
+        ("rejects", {"phone": "442079832100"}),
+        ("contacts", {"reason": "empty"}),
+        ("contacts", {"callable": "09:00-20:00"}),
+    ],
+)
+def test_a_filter_that_the_list_does_not_have_is_a_400_and_never_ignored(
+    messy: Made, kind: str, query: dict[str, str]
+) -> None:
+    for accept in ("application/json", "text/csv"):
+        response = messy.client.http.get(f"/audiences/{messy.id}/{kind}", params=query, headers={"Accept": accept})
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (400, next(iter(query)))
+
+
+def test_filters_choose_what_is_exported_too(messy: Made) -> None:
+    assert messy.csv(line_type="mobile").splitlines()[1:] == ['447912345678,Cy,"say ""hi"""']
+    assert len(messy.csv("rejects", reason="duplicate").splitlines()) == 2
+
+
+def test_malformed_rows_are_found_by_their_text(reader: Client) -> None:
+    made = reader.create("phone1,name\n442079832100,Ann\n447912345678,Needle,surplus\n")
+    assert [item["row"] for item in made.rows("rejects", {"search": "needle"})] == [3]
+
+
+def test_names_in_an_export_survive_and_are_disarmed_like_cells(reader: Client) -> None:
+    made = reader.create('phone1,=cmd,"a\rb",country,audience_country\n442079832100,1,2,3,4\n')
+    header = next(csv.reader(io.StringIO(made.csv(enrich="true", spreadsheet="safe"), newline="")))
+    assert header == [
+        "phone1",
+        "'=cmd",
+        "a\rb",
+        "country",
+        "audience_country",
+        "audience_country_2",
+        "line_type",
+        "time_zones",
+    ]
+    assert reader.create(made.csv()).contacts()[0]["columns"] == made.contacts()[0]["columns"]
+
+
+def test_the_list_folds_the_case_of_every_script(client: Client) -> None:
+    client.create("phone1\n442079832100\n", name="ÄB Ünïcode")
+    assert len(client.get("/audiences", name="äb ünÏ")["data"]) == 1
+    assert client.http.get("/audiences", params={"name": "_" * 30_000}).status_code == 400

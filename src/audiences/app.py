@@ -25,6 +25,9 @@ from audiences.parts import Parts
 from audiences.routes import Call, Route
 from audiences.watch import log, log_fault, request_id
 
+# Seconds without a byte taken after which a reader is given up: a stalled one holds a place in the engine.
+STALL_S = 60.0
+
 # What a log says of a request whose client went away; nothing was sent.
 CLIENT_GONE = 499
 
@@ -130,7 +133,8 @@ class Exchange:
             message["headers"] = [*message["headers"], *self.headers(message["headers"])]
         else:
             self.sent += len(message.get("body", b""))
-        await self.plain_send(message)
+        async with asyncio.timeout(STALL_S):
+            await self.plain_send(message)
 
     def headers(self, present: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """What every answer carries, but for what this one has already."""

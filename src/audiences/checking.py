@@ -14,6 +14,7 @@ from pathlib import Path
 from audiences import clock, exports, reports
 from audiences.creation import Creation, Instructions, Judged
 from audiences.engine import Engine
+from audiences.exports import Export, Exports
 from audiences.form import plain_name
 from audiences.inbox import Upload
 from audiences.models import Check
@@ -40,9 +41,8 @@ class Checked:
 
         async def write() -> None:
             with target.open("wb") as file:
-                async for chunk in exports.as_csv(
-                    self.engine, self.folder, files, exports.REJECT_EXTRAS, exports.Style()
-                ):
+                export = Export(files, exports.REJECT_EXTRAS)
+                async for chunk in Exports(self.engine, self.folder).as_csv(export):
                     file.write(chunk)
 
         asyncio.run(write())

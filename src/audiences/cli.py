@@ -46,6 +46,9 @@ def main() -> None:
         app()
     except (SettingsError, Refusal, CannotOpen) as error:
         fail(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        fail(f"{place}{error.strerror or error}.")
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -71,7 +74,7 @@ def common(
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 takes any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any that is free.")] = 8000,
     data: Data = None,
 ) -> None:
     """Serve the API on the embedded stores, until interrupted."""
@@ -79,10 +82,7 @@ def serve(
 
     chosen = read(data)
     watch.configure_logging()
-    try:
-        server.serve(chosen, host, port, lambda address: watch.log("serving", address=address, docs=f"{address}/docs"))
-    except OSError as error:
-        fail(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --host and --port.")
+    server.serve(chosen, host, port, lambda address: watch.log("serving", address=address, docs=f"{address}/docs"))
 
 
 @app.command()
@@ -174,13 +174,14 @@ def create_account(name: Annotated[str, typer.Argument(help="The account's name.
     """Create an account."""
     from sqlalchemy.exc import IntegrityError
 
-    from audiences import clock, creation, parts
+    from audiences import clock, parts
+    from audiences.names import check_name
     from audiences.store import accounts
 
     with parts.opened_catalog(read(data)) as database:
         try:
             with database.write() as connection:
-                accounts.add(connection, creation.check_name(name), clock.now())
+                accounts.add(connection, check_name(name), clock.now())
         except IntegrityError:
             fail(f"There is an account {name} already.")
 

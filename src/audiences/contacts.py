@@ -118,7 +118,7 @@ def count_places(connection: DuckDBPyConnection) -> tuple[dict[str, int], dict[s
 def write_contacts(
     connection: DuckDBPyConnection, table: Table, plan: Layout, target: Path, normalised: Mapping[int, str]
 ) -> None:
-    """Writes the accepted rows in file order; the phone column holds E.164 digits, as a number."""
+    """Writes the accepted rows, nearly in file order; the phone column holds E.164 digits, as a number."""
     cells = {index: f"records.c{index + 1}" for index in range(len(plan.stored))}
     cells |= {index: f"{name}.text" for index, name in normalised.items()}
     cells[plan.phone] = "judged.phone::BIGINT"

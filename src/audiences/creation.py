@@ -9,7 +9,6 @@ point: before it nothing is visible, after it everything survives a crash.
 from __future__ import annotations
 
 import secrets
-import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from audiences.errors import InvalidField, QuotaExceeded, Refusal
 from audiences.inbox import Upload
 from audiences.layout import Layout
 from audiences.models import CheckWithSamples
+from audiences.names import check_name
 from audiences.pages import Filters, Stored
 from audiences.reports import FileRecord
 from audiences.settings import Settings
@@ -38,7 +38,6 @@ from audiences.store.files import FileStore
 from audiences.tables import Table
 from audiences.watch import Metrics
 
-MAX_NAME = 255
 SAMPLES = 100
 
 # Twelve random digits: they tell nothing about how many others there are, and a guess hits one in a million millions.
@@ -129,8 +128,21 @@ class Creation:
         """Stores the files, then the rows that make them an audience."""
         paths = {"contacts": judged.kept.contacts, "rejects": judged.kept.rejects}
         size = sum(path.stat().st_size for path in paths.values() if path is not None)
-        objects = {kind: self.files.put(path, kind) for kind, path in paths.items() if path is not None}
-        file = {
+        objects: dict[str, str] = {}
+        try:
+            for kind, path in paths.items():
+                if path is not None:
+                    objects[kind] = self.files.put(path, kind)
+            return self.insert(account, name, self.row_of(judged, size, objects), commit)
+        except (Refusal, OSError):
+            # Whatever else goes wrong, it is not known whether the row was committed; the sweeper will.
+            for stored_name in objects.values():
+                self.files.remove(stored_name)
+            raise
+
+    def row_of(self, judged: Judged, size: int, objects: Mapping[str, str]) -> dict[str, object]:
+        """The catalog's row of a first file."""
+        return {
             "first_version": 1,
             "position": 1,
             "accepted": judged.kept.accepted,
@@ -140,12 +152,6 @@ class Creation:
             "contacts_object": objects.get("contacts"),
             "rejects_object": objects.get("rejects"),
         }
-        try:
-            return self.insert(account, name, file, commit)
-        except Refusal:
-            for stored_name in objects.values():
-                self.files.remove(stored_name)
-            raise
 
     def insert(self, account: int, name: str, file: Mapping[str, object], commit: Commit) -> int:
         """The commit point. An id that was ever used is not used again: the next one is tried."""
@@ -197,7 +203,8 @@ class Creation:
     def bounds(self) -> tables.Bounds:
         """The limits of reading a file."""
         chosen = self.settings
-        return tables.Bounds(chosen.max_upload_bytes, chosen.workbook_memory_bytes, chosen.workbook_timeout_s)
+        memory, timeout = chosen.workbook_memory_bytes, chosen.workbook_timeout_s
+        return tables.Bounds(chosen.max_upload_bytes, memory, timeout, self.engine.workbook_turn)
 
     def step(self, name: str) -> AbstractContextManager[None]:
         """Times a step."""
@@ -233,16 +240,6 @@ def instructions(fields: Mapping[str, str]) -> Instructions:
         sheet=sheet or None,
         dry_run=check_flag("dry_run", fields.get("dry_run", "")),
     )
-
-
-def check_name(text: str) -> str:
-    """An audience's name: 1 to 255 characters after trimming, any script, no control characters."""
-    name = text.strip()
-    if not 1 <= len(name) <= MAX_NAME:
-        raise InvalidField(f"The name must have 1 to {MAX_NAME} characters; this one has {len(name)}.", field="name")
-    if any(unicodedata.category(character) == "Cc" for character in name):
-        raise InvalidField("The name must not hold control characters such as tabs or line breaks.", field="name")
-    return name
 
 
 def check_flag(field: str, text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,7 @@ PLACES = f"""
 
 # What DuckDB counts and keeps to; the rest of the limit is for what it does not count (buffers of its CSV reader and
 # Parquet writers) and for the process itself, so that all of it together keeps to the setting.
-DUCKDB_SHARE = 0.75
+DUCKDB_SHARE = 0.5
 
 Result = TypeVar("Result")
 
@@ -52,6 +53,8 @@ class Engine:
         shutil.rmtree(spill, ignore_errors=True)
         spill.mkdir(parents=True)
         self.places: anyio.CapacityLimiter | None = None
+        # A workbook's child has half of the limit to itself (contract), so there is one at a time.
+        self.workbook_turn = threading.Lock()
         self.database = duckdb.connect(
             ":memory:",
             config={

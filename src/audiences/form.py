@@ -102,8 +102,8 @@ class Form:
                 ) from None
             raise MalformedRequest("The multipart body is broken: a boundary or a header of a part is amiss.") from None
 
-    def finish(self, required: Sequence[str]) -> None:
-        """Says that the body is at its end. Raises TruncatedBody, FileNotAttached or MissingField."""
+    def finish(self, required: Sequence[str]) -> Refusal | None:
+        """Says that the body is at its end; what is missing of the form, or None. Raises TruncatedBody."""
         self.close()
         if not self.ended:
             raise TruncatedBody("The body ended before its closing boundary. Send it again, whole.")
@@ -112,10 +112,10 @@ class Form:
             missing.append(FileNotAttached())
         elif self.file_name is None:
             missing.append(missing_field(FILE_FIELD))
-        if missing:
-            first, *others = missing
-            first.also = others
-            raise first
+        if not missing:
+            return None
+        missing[0].also = missing[1:]
+        return missing[0]
 
     def close(self) -> None:
         """Closes the spool file."""
@@ -147,6 +147,10 @@ class Form:
         _, options = parse_options_header(disposition)
         name = options.get(b"name", b"").decode("utf-8", "replace")
         file_name = options.get(b"filename")
+        if file_name is None and "filename*=" in disposition.lower():
+            file_name = (
+                b"file"  # older clients send names beyond ASCII this way alone (RFC 5987), though RFC 7578 forbids it
+            )
         self.field, self.value = None, bytearray()
         if name == FILE_FIELD:
             self.begin_file(file_name)

@@ -25,6 +25,7 @@ from audiences.errors import (
     DigestMismatch,
     DiskFull,
     MalformedRequest,
+    Refusal,
     RequestTimeout,
 )
 from audiences.form import Form, too_large
@@ -47,7 +48,10 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True)
 class Upload:
-    """A form that was received whole. `path` is the file of `size` bytes, in this upload's own `folder`."""
+    """A form that was received to its end. `path` is the file of `size` bytes, in this upload's own `folder`.
+
+    `problem` is what is missing of the form, if anything is: an answer like any other, and one that may be repeated.
+    """
 
     folder: Path
     path: Path
@@ -55,6 +59,7 @@ class Upload:
     size: int
     sha256: bytes
     fields: Mapping[str, str]
+    problem: Refusal | None = None
 
 
 class Inbox:
@@ -117,8 +122,8 @@ class Inbox:
                     "Content-Digest does not match the content that arrived. Nothing was stored; send it again.",
                     field="Content-Digest",
                 )
-        form.finish(required)
-        return Upload(folder, path, form.file_name or "", form.file_bytes, form.sha256, form.fields)
+        problem = form.finish(required)
+        return Upload(folder, path, form.file_name or "", form.file_bytes, form.sha256, form.fields, problem)
 
     async def batches(self, request: Request) -> AsyncGenerator[bytes, None]:
         """The body in pieces of about `BATCH_BYTES`, under the limits of bytes, idle time and disk."""
@@ -166,9 +171,9 @@ class Behind:
 
     async def done(self) -> None:
         """Returns when no call is under way."""
-        call, self.call = self.call, None
-        if call is not None:
-            await call
+        if self.call is not None:
+            await asyncio.shield(self.call)
+            self.call = None
 
     async def __aexit__(self, kind: type[BaseException] | None, _error: object, _trace: object) -> None:
         """Waits for the last call; what it raises counts only where nothing was raised before."""

@@ -12,12 +12,14 @@ import hmac
 import secrets
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy.engine import RowMapping
 
 from audiences.clock import DAY, MINUTE, Clock
-from audiences.errors import InsufficientScope, InvalidToken, MissingToken
+from audiences.errors import DiskFull, InsufficientScope, InvalidToken, MissingToken
+from audiences.names import check_name
 from audiences.store import keys as stored
 from audiences.store.database import Database
 
@@ -84,13 +86,15 @@ class Keys:
         """Notes that the key was used, at most once a minute."""
         now = self.clock()
         if key["last_used_time"] is None or now - key["last_used_time"] >= LAST_USED_STEP:
-            with self.database.write() as connection:
+            # A full disk must not keep anybody from reading.
+            with suppress(DiskFull), self.database.write() as connection:
                 stored.change(connection, key["id"], last_used_time=now)
 
     def create(
         self, account: int, name: str, *, scopes: Sequence[str] = DEFAULT_SCOPES, days: int | None = DEFAULT_LIFE_DAYS
     ) -> tuple[str, str]:
-        """A new key's id and its text, which is not kept; `days` of None never ends."""
+        """A new key's id and its text, which is not kept; `days` of None never ends. Raises InvalidField."""
+        check_name(name)
         text, now = mint(), self.clock()
         expires = None if days is None else now + days * DAY
         values = record(account, name, text, " ".join(scopes), now) | {"expires_time": expires}

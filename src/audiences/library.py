@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -66,7 +66,7 @@ class Library:
         return Opened(row, self.parts(files, "contacts_object"), self.parts(files, "rejects_object"))
 
     def page(
-        self, read: Callable[..., pages.Page], files: list[Stored], filters: Filters, limit: int, cursor: str | None
+        self, read: Callable[..., pages.Page], files: Sequence[Stored], filters: Filters, limit: int, cursor: str | None
     ) -> tuple[msgspec.Raw, str | None]:
         """A page of `files` as `pages.contacts` or `pages.rejects` read it, and the next one's cursor."""
         after = (0, 0) if cursor is None else cursors.decode(cursor, RowPosition)

@@ -34,6 +34,7 @@ class Filters:
     phone: int | None = None
     search: str | None = None
     reason: str | None = None
+    of_rejects: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class Page:
 
 @dataclass
 class Query:
-    """A statement under construction: its text with ?, and what is bound to them, in order."""
+    """A statement under construction: its text with placeholders, and what is bound to them."""
 
     bound: list[object] = field(default_factory=list)
+    text: str = ""
 
     def bind(self, value: object) -> str:
         """A placeholder for `value`."""
@@ -135,7 +137,7 @@ def conditions(plan: Layout, filters: Filters, query: Query) -> str:
             wanted.append(f"AND {column} = {query.bind(value)}")
     if filters.search is not None:
         needle = query.bind(filters.search)
-        columns = (identifier(name) for name in plan.stored)
+        columns = [identifier(name) for name in plan.stored] + ([layout.RAW] if filters.of_rejects else [])
         wanted.append(f"AND ({' OR '.join(f'contains(lower({name}::VARCHAR), lower({needle}))' for name in columns)})")
     return " ".join(wanted)
 

@@ -15,6 +15,7 @@ from audiences.clock import Clock
 from audiences.creation import Creation
 from audiences.engine import Engine
 from audiences.errors import CannotOpen
+from audiences.exports import Exports
 from audiences.inbox import Inbox
 from audiences.keys import Keys
 from audiences.library import Library
@@ -48,6 +49,7 @@ class Parts:
     repeats: Repeats
     creation: Creation
     library: Library
+    exports: Exports
     sweeper: Sweeper
     metrics: Metrics
 
@@ -98,6 +100,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
             repeats=Repeats(database, now),
             creation=Creation(settings, engine, database, files, now, metrics),
             library=Library(database, files, engine),
+            exports=Exports(engine, spool),
             sweeper=Sweeper(files, database, now, metrics),
             metrics=metrics,
         )
@@ -123,7 +126,10 @@ def prepared_folder(folder: Path) -> Path:
     """The data folder, made if need be; nobody but its owner may look into it, since it holds people's numbers."""
     folder = folder.resolve()
     for path in (folder, folder / "spool", folder / "files"):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise CannotOpen(f"The data folder {folder} cannot be made: {error.strerror}.") from None
     return folder
 
 

@@ -7,18 +7,23 @@ uvicorn answers a broken request in plain text and lets headers grow and drip wi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from audiences import answer
 from audiences.errors import HeadersTooLarge, MalformedRequest, Refusal, RequestTimeout
+from audiences.watch import log, request_id
 
 # The request line and all headers. Other servers allow 8 to 64 KiB; nothing of ours needs more than one.
 MAX_HEADER_BYTES = 32 * 1024
 
 # Seconds from the first byte of a request, or from the connection, to the end of its headers.
 HEADER_TIMEOUT_S = 20.0
+
+# Seconds for which a client that was answered early may go on sending its body, so that it gets to read the answer.
+LINGER_S = 10.0
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -28,8 +33,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.in_headers = True
         self.header_bytes = 0
-        self.refusal: Refusal | None = None
-        self.header_timer: asyncio.TimerHandle | None = None
+        self.unclaimed_bytes = 0
+        self.deaf = False
+        self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock."""
@@ -42,15 +48,24 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Counts what belongs to headers, before the parser takes it in."""
-        if self.transport.is_closing():
+        """Counts what belongs to headers and what to nothing, around the parser."""
+        if self.deaf or self.transport.is_closing():
             return
         if self.in_headers:
             self.header_bytes += len(data)
             if self.header_bytes > MAX_HEADER_BYTES and b"\r\n\r\n" not in data[:MAX_HEADER_BYTES]:
-                self.refuse(HeadersTooLarge(f"The request's headers are larger than {MAX_HEADER_BYTES} bytes."))
+                self.refuse(headers_too_large())
                 return
+        elif self.timer is None and (self.cycle is None or self.cycle.response_complete):
+            self.await_headers()  # uvicorn's own timer ended with these bytes, and they need not be a request
+        self.unclaimed_bytes += len(data)
         super().data_received(data)
+        if self.unclaimed_bytes > MAX_HEADER_BYTES and not self.in_headers:
+            self.refuse(headers_too_large())  # a trailer, which the parser would gather without end
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client has said all it will say: a body that is not whole is truncated, and that can be answered."""
+        return self.end_of_input()
 
     def on_message_begin(self) -> None:
         """A request begins, perhaps on a connection that served others before."""
@@ -59,24 +74,48 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are whole; from here on the inbox keeps the limits."""
-        self.in_headers, self.header_bytes = False, 0
+        self.in_headers, self.header_bytes, self.unclaimed_bytes = False, 0, 0
         self.stop_timer()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Bytes of a body came out of the parser."""
+        self.unclaimed_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self.unclaimed_bytes = 0
+        if self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.stop_timer()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is out; a body that is still coming is read over for a while, then the connection ends."""
+        super().on_response_complete()
+        if self.cycle.more_body and self.cycle.response_complete and not self.transport.is_closing():
+            self.start_timer(LINGER_S, self.transport.close)
+
     def await_headers(self) -> None:
         """Counts and times the headers of a request that is coming."""
-        self.in_headers, self.header_bytes = True, 0
+        self.in_headers, self.header_bytes, self.unclaimed_bytes = True, 0, 0
+        self.start_timer(HEADER_TIMEOUT_S, self.headers_are_late)
+
+    def start_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        """Sets the one deadline that a connection has."""
         self.stop_timer()
-        self.header_timer = self.loop.call_later(HEADER_TIMEOUT_S, self.headers_are_late)
+        self.timer = self.loop.call_later(seconds, then)
 
     def stop_timer(self) -> None:
         """Forgets the deadline."""
-        if self.header_timer is not None:
-            self.header_timer.cancel()
-            self.header_timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def headers_are_late(self) -> None:
         """Ends a connection whose request does not come."""
+        self.timer = None
         if not self.transport.is_closing():
             self.refuse(RequestTimeout(f"The request's headers took longer than {HEADER_TIMEOUT_S:g} seconds."))
 
@@ -84,15 +123,37 @@ class BoundedHttp(HttpToolsProtocol):
         """What uvicorn says of bytes that are not HTTP, in the envelope."""
         self.refuse(MalformedRequest("This is not a valid HTTP/1.1 request."))
 
+    def end_of_input(self) -> bool:
+        """Takes nothing more; a request under way is told that its body ended. Whether there is one to answer."""
+        self.deaf = True
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        cycle.keep_alive = False
+        if cycle.more_body:
+            cycle.more_body = False
+            cycle.message_event.set()
+        return True
+
     def refuse(self, refusal: Refusal) -> None:
-        """Writes the refusal's answer and closes the connection."""
-        reply = answer.refused(refusal)
+        """Answers what is no request, and closes; behind a request under way that one's answer is the last."""
+        self.stop_timer()
+        if self.end_of_input():
+            return
+        reply, name = answer.refused(refusal), request_id(None)
         body = reply.body()
         head = [
             STATUS_LINE[reply.status],
             b"content-type: application/json\r\n",
             b"content-length: %d\r\n" % len(body),
+            b"x-request-id: %s\r\n" % name.encode(),
             b"connection: close\r\n\r\n",
         ]
         self.transport.write(b"".join([*head, body]))
         self.transport.close()
+        log("refused_connection", request=name, status=reply.status, code=refusal.code)
+
+
+def headers_too_large() -> HeadersTooLarge:
+    """The refusal of more than a request's headers may have."""
+    return HeadersTooLarge(f"The request's headers are larger than {MAX_HEADER_BYTES} bytes.")

@@ -66,7 +66,7 @@ class Repeats:
         """
         if key is None:
             return await work(Claim(account))
-        claim = await anyio.to_thread.run_sync(self.begin, account, check_key(key), fingerprint)
+        claim = await anyio.to_thread.run_sync(self.begin, account, key, fingerprint)
         if claim.replay is not None:
             return claim.replay
         renewal = asyncio.create_task(self.renew(claim))
@@ -122,10 +122,9 @@ class Repeats:
                 self.keep(connection, claim, reply)
 
     def release(self, claim: Claim) -> None:
-        """Frees a key whose request ended without an answer that is kept."""
-        if not claim.kept:
-            with self.database.write() as connection:
-                idempotency.remove(connection, claim.account, claim.key, claim.owner)
+        """Frees a key whose request ended without an answer that was committed."""
+        with self.database.write() as connection:
+            idempotency.remove(connection, claim.account, claim.key, claim.owner)
 
     async def renew(self, claim: Claim) -> None:
         """Renews the lease until cancelled."""
@@ -157,9 +156,9 @@ def is_over(record: RowMapping, now: int) -> bool:
     return old or (record["answer"] is None and record["lease_until"] <= now)
 
 
-def check_key(key: str) -> str:
-    """The key. Raises InvalidParameter unless it is 1 to 255 printable ASCII characters."""
-    if KEY.fullmatch(key) is None:
+def check_key(key: str | None) -> str | None:
+    """The key, if there is one. Raises InvalidParameter unless it is 1 to 255 printable ASCII characters."""
+    if key is not None and KEY.fullmatch(key) is None:
         raise InvalidParameter(
             "Idempotency-Key takes 1 to 255 printable ASCII characters, such as a UUID.", field="Idempotency-Key"
         )

@@ -10,6 +10,7 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from audiences.app import create_app
+from audiences.errors import CannotOpen
 from audiences.parts import Parts, opened_parts
 from audiences.protocol import BoundedHttp
 from audiences.settings import Settings
@@ -24,7 +25,7 @@ DRAIN_S = 60
 def serve(settings: Settings, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serves until a signal ends it. `announce` is called with the address once requests are taken.
 
-    Raises OSError if the address cannot be had, and what `opened_parts` raises.
+    Raises CannotOpen if the address cannot be had, and what `opened_parts` raises.
     """
     with closing(listening(host, port)) as listener, opened_parts(settings) as parts, metrics_served(parts):
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
@@ -63,9 +64,11 @@ def listening(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise CannotOpen(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --host and --port."
+        ) from None
     listener.listen(BACKLOG)
     return listener
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import DatabaseError, OperationalError
 
-from audiences.errors import CannotOpen
+from audiences.errors import CannotOpen, DiskFull
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -45,12 +46,21 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may change the catalog; committed and synced at the end of the block."""
-        with self.writer.begin() as connection:
-            yield connection
+        try:
+            with self.writer.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_FULL":
+                raise DiskFull("The server has no room for its catalog. Try later, or tell the operator.") from error
+            raise
 
     def migrate(self) -> None:
-        """Brings the schema up to `HEAD`. Raises SchemaTooNew if it is beyond."""
-        if self.schema_version() != HEAD:
+        """Brings the schema up to `HEAD`. Raises SchemaTooNew if it is beyond, CannotOpen if it is no catalog."""
+        try:
+            version = self.schema_version()
+        except DatabaseError as error:
+            raise CannotOpen(f"The catalog {self.engine.url.database} cannot be opened: {error.orig}.") from None
+        if version != HEAD:
             upgrade(self.engine)
 
     def schema_version(self) -> str | None:
@@ -95,6 +105,8 @@ def configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
         connection.isolation_level = None  # BEGIN is ours, below
+        # SQLite's own folds the case of ASCII alone; names are of any script.
+        connection.create_function("lower", 1, lambda text: text and text.casefold(), deterministic=True)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
         found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]

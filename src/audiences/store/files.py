@@ -1,6 +1,7 @@
 """Files that stay: contacts and rejects as Parquet, each under a name that is used once.
 
-`FileStore` is the contract, `FolderStore` the embedded backend; `tests/test_files.py` holds for every backend.
+`FileStore` is the contract, `FolderStore` the embedded backend; `tests/test_store.py` has the suite for
+every backend.
 """
 
 from __future__ import annotations

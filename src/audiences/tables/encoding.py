@@ -212,10 +212,15 @@ def sample(text: Text, characters: int) -> str:
         pieces.append(piece)
         size += len(piece)
         if size > characters:
-            start = "".join(pieces)[:characters]
+            start = shown("".join(pieces)[:characters])
             end = max(start.rfind("\n"), start.rfind("\r"))
             return start[: end + 1] if end > 0 else start
-    return "".join(pieces)
+    return shown("".join(pieces))
+
+
+def shown(text: str) -> str:
+    """`text` with a mark for each byte that could not be decoded: a column's name has to be a text."""
+    return _SURROGATES.sub("\ufffd", text)
 
 
 def _skipped(text: Text) -> int:

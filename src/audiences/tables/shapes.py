@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What reading one upload may cost. Bytes are of anything unpacked or transcoded; the memory is the child's."""
+    """What reading one upload may cost. Bytes are of anything unpacked or transcoded; the memory is the child's.
+
+    `workbook_turn` is held while a child reads: its memory is there once, not once for every upload.
+    """
 
     max_bytes: int
     workbook_memory_bytes: int
     workbook_timeout_s: float
+    workbook_turn: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ ratio would refuse an honest file of repetitive rows and let a patient attacker 
 from __future__ import annotations
 
 import gzip
+import lzma
+import os
 import re
 import zipfile
 import zlib
@@ -21,6 +23,11 @@ CHUNK_BYTES = 1 << 20
 
 # A workbook has tens of parts. An archive's list of members is read as a whole, so its size is bounded too.
 MAX_MEMBERS = 10_000
+
+# Bytes of the list of members: the most members, with names of a few hundred characters. The end record is within the
+# last 64 KiB, behind it a comment at most.
+MAX_DIRECTORY_BYTES = 4 * 1024 * 1024
+END_RECORD_WITHIN = 65_536 + 64
 
 _ENCRYPTED = 0x1
 _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -119,9 +126,31 @@ def _inflate_gzip(path: Path, target: Path, max_bytes: int) -> None:
         ) from error
 
 
+def _check_directory(path: Path) -> None:
+    """Raises UnsupportedFormat if the list of members is larger than any that we would read.
+
+    `zipfile` makes an object of every entry before it can be asked how many there are. The size stands in the end
+    record, and in the ZIP64 one before it, of which `zipfile` believes the latter (APPNOTE, 4.3.14 to 4.3.16).
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - END_RECORD_WITHIN))
+        tail = file.read()
+        at = tail.rfind(b"PK\x05\x06")
+        sizes = [int.from_bytes(tail[at + 12 : at + 16], "little")] if at >= 0 else []
+        locator = tail[max(0, at - 20) : max(0, at)]
+        if locator.startswith(b"PK\x06\x07"):
+            file.seek(min(int.from_bytes(locator[8:16], "little"), size))
+            record = file.read(56)
+            sizes = [int.from_bytes(record[40:48], "little")]
+    if any(found > MAX_DIRECTORY_BYTES for found in sizes):
+        raise unsupported("The archive's list of files is larger than that of any workbook or packed CSV file.")
+
+
 def _zip(path: Path, target: Path, max_bytes: int, *, nested: bool) -> Content | None:
     """The workbook that a ZIP file is; None where its one member is at `target` now."""
     try:
+        _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len(members) > MAX_MEMBERS:
@@ -133,7 +162,16 @@ def _zip(path: Path, target: Path, max_bytes: int, *, nested: bool) -> Content |
                 raise unsupported("The archive holds another archive. Unpack the inner one.")
             with archive.open(_only(members)) as file:
                 _copy(file, target, max_bytes)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+        ValueError,
+    ) as error:
         raise UnreadableFile(
             "The ZIP archive or workbook is damaged, or packed in an unusual way. Save or pack it again.",
             field="audience_file",

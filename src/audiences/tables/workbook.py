@@ -46,7 +46,8 @@ def read(
     Raises: UnreadableFile, ProtectedWorkbook, WorkbookTooLarge, SheetNotFound, EmptyFile, MissingPhoneColumn,
     RepeatedPhoneColumn, TooManyColumns.
     """
-    answer = _ask(content, folder, wanted, bounds)
+    with bounds.workbook_turn:
+        answer = _ask(content, folder, wanted, bounds)
     if answer.trouble is not None:
         raise _refusal(answer, wanted)
     kept = Kept(tuple(folder / name for name in answer.files), answer.left, answer.width)
