@@ -110,6 +110,7 @@ def test_accounts_are_made_and_listed_and_keys_belong_to_them(run: Run, tmp_path
         (("keys", "rotate", "nothing"), 1, "no live key"),
         (("keys", "rotate", "x", "--grace", "31"), 2, "0 to 30"),
         (("keys", "revoke", "nothing"), 1, "no key"),
+        (("keys", "create", "a\x1bb"), 1, "control characters"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(
@@ -119,6 +120,14 @@ def test_wrong_use_is_told_in_one_line(
     assert words in done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_data_folder_that_cannot_be_is_told_in_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    assert "cannot be made" in run("keys", "list", "--data", tmp_path / "file" / "data", code=1).stderr
+    (tmp_path / "catalog.sqlite").write_text("no catalog" * 1000)
+    assert "cannot be opened" in run("serve", "--data", tmp_path, "--port", "0", code=1).stderr
+    assert "No such file" in run("check", SAMPLE, "--rejects", tmp_path / "no" / "x.csv", code=1).stderr
 
 
 def test_an_unknown_setting_refuses_to_start(run: Run, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from audiences.api import ROUTES
 from audiences.errors import catalogue
+from audiences.route_table import ROUTES
 from support import Service
 
 

@@ -154,3 +154,10 @@ def test_the_answer_commits_with_the_audience_or_not_at_all(tmp_path: Path) -> N
     with started(settings_in(tmp_path), lose_answers) as service, service.client() as client:
         assert client.post(ONE, headers=key()).status_code == 500
         assert count(client) == 0
+
+
+def test_a_form_with_something_missing_is_a_400_that_its_key_remembers(client: Client) -> None:
+    once = key()
+    assert client.post(ONE, name=None, headers=once).status_code == 400
+    assert client.post(ONE, name=None, headers=once).headers["idempotency-replayed"] == "true"
+    assert client.post(ONE, headers=once).status_code == 422

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +14,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from audiences import parts, sweep
-from audiences.store import audiences, database
+from audiences.errors import DiskFull
+from audiences.store import accounts, audiences, database
 from audiences.store.database import Database, SchemaTooNew
 from audiences.store.files import FileStore, FolderStore
 from audiences.store.schema import metadata
@@ -196,3 +198,21 @@ def test_a_start_empties_the_spool(tmp_path: Path) -> None:
     (tmp_path / "spool" / "old.pipe").write_bytes(b"")
     with parts.opened_parts(settings_in(tmp_path)):
         assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_full_disk_under_the_catalog_is_told_and_keeps_nobody_from_reading(tmp_path: Path) -> None:
+    with parts.opened_parts(settings_in(tmp_path)) as opened:
+        _, text_of_key = opened.keys.create(1, "test")
+
+        @event.listens_for(opened.database.engine, "begin")
+        def fill(connection: Connection) -> None:
+            connection.exec_driver_sql("PRAGMA max_page_count = 1")
+
+        def add_accounts() -> None:
+            for _ in range(2000):
+                with opened.database.write() as connection:
+                    accounts.add(connection, str(uuid.uuid4()) * 6, 0)
+
+        with pytest.raises(DiskFull):
+            add_accounts()
+        assert opened.keys.authenticate(f"Bearer {text_of_key}").account == 1

@@ -3,16 +3,20 @@
 One upload, top to bottom, is the order in which to read the package::
 
     protocol    HTTP as it comes in: header limits and time limits, before there is a request
+    route_table every route: what it needs, takes and answers
+    door        authenticate, throttle, scope: before a byte of the body is read
     api         a handler a route, a line a step
     keys        authenticate: mint, hash, look up, rotate, revoke
     throttle    who is counted, and how
-    inbox       receive: multipart to a spool file under limits
+    inbox       receive: the body as a stream, under limits; `form` is its multipart, `digest` its digest
     repeats     answer a repeated request (Idempotency-Key) with what it was answered before
     creation    the use case, joining the four below
     tables      read a table: format, encoding, dialect, header; CSV and workbooks
     numbering   the numbering plan: libphonenumber's metadata as intervals
     phones      normalise and judge a column of phones
-    contacts    keep: de-duplicate, write, page, export
+    contacts    keep: de-duplicate, count, write; `layout` is how it lies
+    reports     what became of the rows
+    library     the audiences there are; `pages` and `exports` read their rows
     store       contracts and backends: catalog (SQLAlchemy), files (folder)
     answer      the JSON of every reply and every refusal, one shape
 

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiences import answer, door, openapi
 from audiences.answer import Reply
-from audiences.api import ROUTES
 from audiences.errors import MethodNotAllowed, Refusal, ServerError, UnknownPath
 from audiences.inbox import ClientGone
 from audiences.parts import Parts
+from audiences.route_table import ROUTES
 from audiences.routes import Call, Route
 from audiences.watch import log, log_fault, request_id
 

@@ -7,7 +7,7 @@ type cannot be made.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -35,6 +35,13 @@ ABOUT = """Turns a spreadsheet of customers into an audience that a calling, SMS
 
 Every answer is JSON in one envelope: `status`, `description`, `response_time`, and `data` or `errors`. Send your API
 key as `Authorization: Bearer API_KEY`."""
+
+REQUEST_ID = Parameter(
+    "X-Request-ID",
+    "An id of the caller's for this request, which comes back; another one is made where it has other characters.",
+    {"type": "string"},
+    "header",
+)
 
 # What any route may answer, whatever it does.
 ALWAYS: tuple[type[Refusal], ...] = (MalformedRequest, RequestTimeout, HeadersTooLarge, ServerError)
@@ -77,6 +84,12 @@ FORM = {
 
 Json = dict[str, Any]
 
+ALWAYS_HEADERS = {"X-Request-ID": "The caller's own id of the request, or a new one; it stands in the log."}
+THROTTLED_HEADERS = {
+    "RateLimit-Policy": "The limit in force: q requests in w seconds.",
+    "RateLimit": "What is left of it: r requests, and t seconds until it is whole again.",
+}
+
 
 def description(routes: Sequence[Route]) -> bytes:
     """The document, as JSON."""
@@ -114,9 +127,9 @@ def operation(route: Route, shapes: Json) -> Json:
     made: Json = {
         "operationId": route.handler.__name__,
         "summary": route.summary,
-        "parameters": [*path_parameters(route.path), *(parameter(item) for item in route.parameters)],
+        "parameters": [*path_parameters(route.path), *(parameter(item) for item in (*route.parameters, REQUEST_ID))],
         "responses": {
-            str(status): response(success, route, shapes) for status, success in sorted(route.successes.items())
+            str(status): response(status, success, route, shapes) for status, success in sorted(route.successes.items())
         }
         | refusals(route),
     }
@@ -140,7 +153,7 @@ def parameter(item: Parameter) -> Json:
     return {"name": item.name, "in": item.where, "description": item.about, "schema": dict(item.schema)}
 
 
-def response(success: Success, route: Route, shapes: Json) -> Json:
+def response(status: int, success: Success, route: Route, shapes: Json) -> Json:
     """An answer that is not a refusal, in each of the route's formats."""
     properties = {
         "status": {"type": "integer"},
@@ -157,7 +170,15 @@ def response(success: Success, route: Route, shapes: Json) -> Json:
     content: Json = {JSON: {"schema": envelope}}
     for kind in route.formats[1:]:
         content[kind] = {"schema": {"type": "string"}}
-    made: Json = {"description": success.description, "content": content}
+    headers = ALWAYS_HEADERS | (THROTTLED_HEADERS if route.policy else {}) | dict(success.headers)
+    made: Json = {"description": success.description, "content": content, "headers": headers_of(headers)}
+    if success.example is not None:
+        content[JSON]["example"] = {
+            "status": int(status),
+            "description": success.description,
+            "response_time": "2025-02-06T07:51:52.258Z",
+            "data": success.example,
+        }
     if success.leads_to:
         parameters = {"id": "$response.body#/data/id"}
         made["links"] = {name: {"operationId": name, "parameters": parameters} for name in success.leads_to}
@@ -182,9 +203,18 @@ def refusal(status: int, kinds: Iterable[type[Refusal]]) -> Json:
         "description": DESCRIPTIONS[status],
         "content": {JSON: {"schema": {"$ref": "#/components/schemas/Refusal"}, "examples": examples}},
     }
+    headers = dict(ALWAYS_HEADERS)
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-        made["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
+        headers["Retry-After"] = "Seconds to wait."
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        headers["WWW-Authenticate"] = "What was wrong with the token (RFC 6750)."
+    made["headers"] = headers_of(headers)
     return made
+
+
+def headers_of(described: Mapping[str, str]) -> Json:
+    """Headers of an answer, each with what it tells."""
+    return {name: {"description": about, "schema": {"type": "string"}} for name, about in described.items()}
 
 
 def example(kind: type[Refusal]) -> Json:

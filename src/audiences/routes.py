@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -45,11 +45,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Success:
-    """An answer that is not a refusal: its description, the type of its `data`, and the operations on the id in it."""
+    """An answer that is not a refusal: its description and the type of its `data`, with an example of it.
+
+    `leads_to` are the operations on the id in it, `headers` those that only this answer has, each with what it tells.
+    """
 
     description: str
     data: Any
     leads_to: tuple[str, ...] = ()
+    example: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""Query parameters: how each is read, and how it is described. What cannot be is refused, never ignored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from starlette.datastructures import QueryParams
+
+from audiences import exports
+from audiences.errors import InvalidParameter, Reason
+from audiences.pages import DEFAULT_LIMIT, MAX_LIMIT, Filters
+from audiences.routes import Parameter
+
+# E.164 has at most 15 digits; libphonenumber reads up to 17 behind the country code.
+PHONE_PATTERN = r"\+?[0-9]{1,17}"
+
+CONTACT_FILTERS = ("country", "line_type", "phone", "search")
+REJECT_FILTERS = ("reason", "search")
+# `callable` is the contract's and not built yet: ignored, it would have people rung up at night.
+ALL_FILTERS = (*CONTACT_FILTERS, *REJECT_FILTERS, "callable")
+MAX_NAME_FILTER = 255
+
+
+def read_name(query: QueryParams) -> str | None:
+    """The text that names must contain. Raises InvalidParameter."""
+    name = query.get("name")
+    if name is not None and len(name) > MAX_NAME_FILTER:
+        raise InvalidParameter(f"name takes at most {MAX_NAME_FILTER} characters.", field="name")
+    return name
+
+
+def read_limit(query: QueryParams) -> int:
+    """The page's size. Raises InvalidParameter unless it is 1 to 1,000."""
+    text = query.get("limit", str(DEFAULT_LIMIT))
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT):
+        raise InvalidParameter(f"limit takes a whole number from 1 to {MAX_LIMIT}.", field="limit")
+    return int(text)
+
+
+def read_filters(query: QueryParams, known: Sequence[str]) -> Filters:
+    """What the rows must have. Raises InvalidParameter, also for a filter that this list does not have."""
+    foreign = [name for name in ALL_FILTERS if name in query and name not in known]
+    if foreign:
+        offered = ", ".join(known)
+        raise InvalidParameter(f"{foreign[0]} does not choose rows here. {offered} do.", field=foreign[0])
+    phone = query.get("phone")
+    if phone is not None and re.fullmatch(PHONE_PATTERN, phone) is None:
+        raise InvalidParameter("phone takes a number's digits with its country code.", field="phone")
+    reason = query.get("reason")
+    if reason is not None and reason not in set(Reason):
+        raise InvalidParameter(f"reason takes one of {', '.join(Reason)}.", field="reason")
+    country = query.get("country")
+    return Filters(
+        country=country and country.upper(),
+        line_type=query.get("line_type"),
+        phone=None if phone is None else int(phone),
+        search=query.get("search"),
+        reason=reason,
+        of_rejects="reason" in known,
+    )
+
+
+def read_style(query: QueryParams) -> exports.Style:
+    """How cells are exported. Raises InvalidParameter."""
+    for field, known in (("enrich", ("true", "false")), ("spreadsheet", ("safe", "verbatim"))):
+        if query.get(field, known[0]) not in known:
+            raise InvalidParameter(f"{field} takes {' or '.join(known)}.", field=field)
+    return exports.Style(enrich=query.get("enrich") == "true", safe=query.get("spreadsheet") == "safe")
+
+
+LIMIT = Parameter(
+    "limit",
+    f"Items on a page. Default {DEFAULT_LIMIT}.",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+)
+CURSOR = Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"})
+ENRICH = Parameter("enrich", "CSV: append country, line type and time zones.", {"enum": ["true", "false"]})
+SPREADSHEET = Parameter(
+    "spreadsheet",
+    "CSV: `safe` puts ' before cells that a spreadsheet would run as a formula.",
+    {"enum": ["safe", "verbatim"]},
+)
+PHONE = Parameter("phone", "Only this number.", {"type": "string", "pattern": f"^{PHONE_PATTERN}$"})
+SEARCH = Parameter("search", "Only rows with this text in a cell, whatever the case.", {"type": "string"})
+NAME = Parameter(
+    "name", "Only names that contain this text, whatever the case.", {"type": "string", "maxLength": MAX_NAME_FILTER}
+)
+COUNTRY = Parameter("country", "Only this region code.", {"type": "string", "examples": ["GB"]})
+LINE_TYPE = Parameter("line_type", "Only this line type.", {"type": "string", "examples": ["mobile"]})
+REASON = Parameter("reason", "Only this reason.", {"enum": list(Reason)})
