@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import closing
 from typing import Annotated, Any
 
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import phonenumbers
 from fastapi import FastAPI, Form, UploadFile
 
