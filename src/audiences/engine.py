@@ -39,7 +39,7 @@ PLACES = f"""
 
 # What DuckDB counts and keeps to; the rest of the limit is for what it does not count (buffers of its CSV reader and
 # Parquet writers) and for the process itself, so that all of it together keeps to the setting.
-DUCKDB_SHARE = 0.5
+DUCKDB_SHARE = 0.45
 
 Result = TypeVar("Result")
 

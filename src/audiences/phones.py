@@ -1,8 +1,9 @@
 """Judges a column of phones at once: the same verdicts as `reference.judge`, from joins with the numbering plan.
 
-One upload takes two statements. The first reads spellings that are cheap to recognise and looks them up; most files
-are done with it. The second takes what is left: it cleans the text by the contract's rules, does with the digits what
-the library's parser does (`numbering.dialling`), looks the result up, and knows a reason for what is not there.
+A large upload takes two statements. The first reads spellings that are cheap to recognise and looks them up; most files
+are done with it. The second takes what is left, and all of a small upload: it cleans the text by the contract's rules,
+does with the digits what the library's parser does (`numbering.dialling`), looks the result up, and knows a reason for
+what is not there.
 
 The connection's database has the tables of `numbering.load`.
 """
@@ -20,6 +21,9 @@ from audiences.numbering.dialling import KEY_WIDTH, KNOWN_DIGITS, LONGEST_DIALLE
 
 PHONE_COLUMNS = tuple(f"phone{number}" for number in range(2, 10))
 """The columns beside `phone1` that are normalised where they hold a valid phone, and never reject a row."""
+
+FEW_ROWS = 5_000
+"""Rows up to which the second statement judges all: to plan the first one would take longer than it spares."""
 
 LONGEST_TEXT = 250
 """Characters that the library parses, the `+` among them (`_MAX_INPUT_STRING_LENGTH`)."""
@@ -63,19 +67,25 @@ def judge(
     Its columns are `id` BIGINT; `phone` UBIGINT, E.164 digits; `place` USMALLINT, of `numbering_places`; `reason`
     VARCHAR, a `Reason`. A row has a phone and a place, or a reason.
 
-    `source` is a relation (a name, or a query in parentheses) with `id` BIGINT and `text` VARCHAR; it is read once.
+    `source` is a relation (a name, or a query in parentheses) with `id` BIGINT and `text` VARCHAR; it is read twice.
     `default_region` and `exact` are those of `reference.judge`. Raises InvalidField for an unknown region.
     """
     region = None if default_region is None else check_region(default_region)
+    rows, foreign = _counted(connection, source)
+    if rows <= FEW_ROWS:
+        whole = _judge_rest(connection, source, region, exact=exact, foreign=foreign)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {target} AS {whole}")
+        return
     draft = f"{target}_draft"
     try:
         connection.execute(_look_up(source, draft, region))
-        left, foreign = connection.execute(_LEFT.format(draft=draft)).fetchall()[0]
-        rest = _judge_rest(connection, draft, region, exact=exact, foreign=bool(foreign)) if left else ""
+        left = f"(SELECT id, text FROM {draft} WHERE place IS NULL)"
+        rows, foreign = _counted(connection, left)
+        rest = _judge_rest(connection, left, region, exact=exact, foreign=foreign)
         connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE {target} AS
             SELECT id, phone, place, NULL::VARCHAR AS reason FROM {draft} WHERE place IS NOT NULL
-            {rest}
+            {f"UNION ALL ({rest})" if rows else ""}
         """)
     finally:
         connection.execute(f"DROP TABLE IF EXISTS {draft}")
@@ -137,27 +147,26 @@ def _look_up(source: str, draft: str, region: str | None) -> str:
     """
 
 
-# How many rows are left after the first statement, and how many of them are written in more than ASCII.
-_LEFT = """
-    SELECT count(*), count(*) FILTER (strlen(text) <> length(text)) FROM {draft} WHERE place IS NULL
-"""
+def _counted(connection: duckdb.DuckDBPyConnection, source: str) -> tuple[int, bool]:
+    """How many rows `source` has, and whether any of them is written in more than ASCII."""
+    counts = f"SELECT count(*), count(*) FILTER (strlen(text) <> length(text)) FROM {source}"
+    ((rows, foreign),) = connection.execute(counts).fetchall()
+    return rows, foreign > 0
 
 
 def _judge_rest(
-    connection: duckdb.DuckDBPyConnection, draft: str, region: str | None, *, exact: bool, foreign: bool
+    connection: duckdb.DuckDBPyConnection, source: str, region: str | None, *, exact: bool, foreign: bool
 ) -> str:
-    """The second statement's part: rows of id, phone, place, reason for what `draft` has no place for."""
+    """The second statement: id, phone, place, reason of every row of `source`, which has id and text."""
     text = _in_ascii(connection) if foreign else "text"
     scientific = "false" if exact else f"regexp_full_match(text, '{SCIENTIFIC}')"
     return rf"""
-        UNION ALL
-        (
             WITH
             visible AS (
                 SELECT id, trim(
                     regexp_replace(regexp_replace(coalesce({text}, ''), '{MARKS}', ''), '{CONTROL}', '', 'g'), ' '
                 ) AS text
-                FROM {draft} WHERE place IS NULL
+                FROM {source}
             ),
             compact AS (
                 SELECT
@@ -195,7 +204,6 @@ def _judge_rest(
                 place,
                 CASE WHEN place IS NULL THEN reason END AS reason
             FROM routed ASOF LEFT JOIN numbering_plan ON number >= lo
-        )
     """
 
 

@@ -144,7 +144,7 @@ class Settings:
         parse_seconds, 3600.0, "Seconds for a whole body: 5 GiB at 12 Mbit/s, and the end of a client that drips."
     )
     workbook_timeout_s: float = setting(
-        parse_seconds, 120.0, "Seconds to read a workbook; a full sheet takes about ten."
+        parse_seconds, 120.0, "Seconds to read a workbook; a full sheet takes about six."
     )
     metrics_address: tuple[str, int] | None = setting(
         parse_address, None, "Address of /metrics (Prometheus), apart from the API's; off by default."

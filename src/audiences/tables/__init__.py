@@ -8,7 +8,8 @@
     csv_fast        the reader for tidy files, which proves that they were
     csv_careful     the reader for all others: lines, spans
                       a workbook
-    workbook        asks workbook_child, a process of its own under limits
+    workbook        asks a process of its own under limits, which workbook_start begins as workbook_child:
+                      workbook_parts, workbook_slices cut a large sheet, workbook_book reads, workbook_keep hands over
 
 Rows that cannot be read are data (`Table.malformed`); files that cannot be read are refusals.
 """
