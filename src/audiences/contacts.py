@@ -50,9 +50,9 @@ def keep(
     `normalised` names, by a column's index, the table (`id`, `text`) of what stands in its place in contacts.
     """
     mark_duplicates(connection)
-    by_reason = count_reasons(connection, table)
-    countries, line_types = count_places(connection)
-    accepted, duplicates = sum(countries.values()), by_reason.pop(Reason.DUPLICATE, 0)
+    counted = count(connection, table)
+    by_reason, accepted = counted.by_reason, sum(counted.countries.values())
+    duplicates = by_reason.pop(Reason.DUPLICATE, 0)
     contacts, rejects = folder / "contacts.parquet", folder / "rejects.parquet"
     if accepted:
         write_contacts(connection, table, plan, contacts, normalised)
@@ -63,8 +63,8 @@ def keep(
         accepted,
         duplicates,
         by_reason,
-        countries,
-        line_types,
+        counted.countries,
+        counted.line_types,
         contacts if accepted else None,
         rejects if refused else None,
     )
@@ -83,36 +83,37 @@ def mark_duplicates(connection: DuckDBPyConnection) -> None:
     )
 
 
-def count_reasons(connection: DuckDBPyConnection, table: Table) -> dict[str, int]:
-    """Rows by reason, duplicates among them, most first."""
-    found = connection.execute(
-        f"""
-        SELECT reason, count(*) FROM {JUDGED} WHERE reason IS NOT NULL GROUP BY reason
-        UNION ALL SELECT '{Reason.DUPLICATE}', count(*) FROM duplicates
-        UNION ALL SELECT '{Reason.MALFORMED_ROW}', count(*) FROM {table.malformed}
-        """
-    ).fetchall()
-    return {str(reason): count for reason, count in sorted(found, key=lambda pair: -pair[1]) if count}
+@dataclass(frozen=True)
+class Counted:
+    """Rows by reason, duplicates among them; and contacts by country and by line type. Each most first."""
+
+    by_reason: dict[str, int]
+    countries: dict[str, int]
+    line_types: dict[str, int]
 
 
-def count_places(connection: DuckDBPyConnection) -> tuple[dict[str, int], dict[str, int]]:
-    """Contacts by country, and by line type, most first."""
+def count(connection: DuckDBPyConnection, table: Table) -> Counted:
+    """What became of the rows, in one statement: there are about a thousand places, however many rows."""
     counted = connection.execute(
         f"""
-        WITH counted AS (
-          SELECT place, count(*) AS rows FROM {JUDGED} WHERE phone IS NOT NULL GROUP BY place
-          UNION ALL SELECT place, -count(*) FROM duplicates GROUP BY place)
-        SELECT country, line_type, sum(rows)::BIGINT FROM counted JOIN places USING (place)
-        GROUP BY ALL ORDER BY ALL
+        SELECT reason, NULL AS country, NULL AS line_type, count(*) AS rows
+        FROM {JUDGED} WHERE reason IS NOT NULL GROUP BY reason
+        UNION ALL SELECT '{Reason.DUPLICATE}', NULL, NULL, count(*) FROM duplicates
+        UNION ALL SELECT '{Reason.MALFORMED_ROW}', NULL, NULL, count(*) FROM {table.malformed}
+        UNION ALL
+        SELECT NULL, country, line_type, sum(rows)::BIGINT
+        FROM (SELECT place, count(*) AS rows FROM {JUDGED} WHERE phone IS NOT NULL GROUP BY place
+              UNION ALL SELECT place, -count(*) FROM duplicates GROUP BY place)
+        JOIN places USING (place) GROUP BY country, line_type ORDER BY ALL
         """
     ).fetchall()
-    # There are about a thousand places, however many rows.
-    countries: Counter[str] = Counter()
-    line_types: Counter[str] = Counter()
-    for country, line_type, rows in counted:
-        countries[country] += rows
-        line_types[line_type] += rows
-    return dict((+countries).most_common()), dict((+line_types).most_common())
+    sums: tuple[Counter[str], ...] = (Counter(), Counter(), Counter())
+    for *names, rows in counted:
+        for total, name in zip(sums, names, strict=True):
+            if name is not None:
+                total[str(name)] += rows
+    by_reason, countries, line_types = (dict((+total).most_common()) for total in sums)
+    return Counted(by_reason, countries, line_types)
 
 
 def write_contacts(
