@@ -85,7 +85,7 @@ def tutorial(folder: Path) -> Iterator[Server]:
 
 
 def _ours(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "audiences.cli", *arguments]
+    return [os.environ.get("BENCH_PYTHON", sys.executable), "-m", "audiences.cli", *arguments]
 
 
 def _environment() -> dict[str, str]:
