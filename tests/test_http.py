@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from audiences.creation import Creation
+from audiences.exports import MAX_EXPORTS
 from audiences.parts import Parts
 from audiences.protocol import MAX_HEADER_BYTES
 from conftest import settings_in
@@ -395,7 +396,9 @@ def test_slow_readers_of_exports_do_not_keep_others_from_anything(service: Servi
             reader.connect(("127.0.0.1", port))
             reader.sendall(ask.encode())
             readers.append(reader)
-        time.sleep(1)
+        deadline = time.monotonic() + 20
+        while service.parts.exports.running < MAX_EXPORTS and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert client.http.get("/readyz").status_code == 200
         assert client.get("/audiences", limit=1)["data"]
         full = client.http.get(f"/audiences/{made.id}/contacts", headers={"Accept": "text/csv"})
