@@ -1,4 +1,4 @@
-"""Builds the numbering plan's cache, so that the first start of a server need not: `python -m audiences.numbering`."""
+"""Builds the numbering plan's cache, so that the first start of a server need not: `python -m audiences.prepare`."""
 
 from __future__ import annotations
 
