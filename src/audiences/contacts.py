@@ -21,9 +21,11 @@ from audiences.tables import Table
 
 JUDGED = "judged"
 
-# Rows that are compressed together, and the least that a page has to read; DuckDB's own default.
+# Rows that are compressed together, and the least that a page has to read: DuckDB's own default, and fewer of wide
+# tables, since a group is held in memory while it is written (100,000 rows of 200 columns in one: 18 s, in five: 2 s).
 ROW_GROUP = 122_880
-PARQUET = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}"
+CELLS_IN_GROUP = 20 * ROW_GROUP
+VECTOR = 2048
 
 # A dictionary pays for columns of few values; looking for one in a column of names costs more than it saves.
 FOR_MANY_ROWS = ", DICTIONARY_SIZE_LIMIT 4096, WRITE_BLOOM_FILTER false"
@@ -163,4 +165,10 @@ def write_rejects(connection: DuckDBPyConnection, table: Table, plan: Layout, ta
 
 def options(table: Table) -> str:
     """How Parquet of this table's rows is written."""
-    return PARQUET + (FOR_MANY_ROWS if table.row_count > ROW_GROUP else "")
+    parquet = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows_in_group(len(table.columns))}"
+    return parquet + (FOR_MANY_ROWS if table.row_count > ROW_GROUP else "")
+
+
+def rows_in_group(columns: int) -> int:
+    """Rows of a Parquet row group of so many columns: whole vectors of the engine."""
+    return min(ROW_GROUP, max(VECTOR, CELLS_IN_GROUP // columns // VECTOR * VECTOR))
