@@ -54,8 +54,6 @@ class Reason(StrEnum):
     SUPPRESSED = "suppressed"
 
 
-REJECTING_REASONS = tuple(reason for reason in Reason if reason not in {Reason.DUPLICATE, Reason.SUPPRESSED})
-
 REASON_SENTENCES: Mapping[Reason, str] = {
     Reason.EMPTY: "The phone cell is empty.",
     Reason.NOT_A_NUMBER: "The phone cell holds something that is not a phone number.",

@@ -81,11 +81,11 @@ def judge(
         connection.execute(_look_up(source, draft, region))
         left = f"(SELECT id, text FROM {draft} WHERE place IS NULL)"
         rows, foreign = _counted(connection, left)
-        rest = _judge_rest(connection, left, region, exact=exact, foreign=foreign)
+        rest = f"UNION ALL ({_judge_rest(connection, left, region, exact=exact, foreign=foreign)})" if rows else ""
         connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE {target} AS
             SELECT id, phone, place, NULL::VARCHAR AS reason FROM {draft} WHERE place IS NOT NULL
-            {f"UNION ALL ({rest})" if rows else ""}
+            {rest}
         """)
     finally:
         connection.execute(f"DROP TABLE IF EXISTS {draft}")
