@@ -14,6 +14,14 @@ from audiences.settings import Settings
 from support import Client, Service, started
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names a case with bytes by its argument: an archive's own bytes hold the second in which it was packed.
+
+    The processes that share the tests collect them a moment apart, and have to find the same names.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the numbering plan's cache, as a server would choose it."""
