@@ -5,7 +5,7 @@ One upload, top to bottom, is the order in which to read the package::
     protocol    HTTP as it comes in: header limits and time limits, before there is a request
     route_table every route: what it needs, takes and answers
     door        authenticate, throttle, scope: before a byte of the body is read
-    api         a handler a route, a line a step
+    api         a handler a route, a line a step; a module a noun
     keys        authenticate: mint, hash, look up, rotate, revoke
     throttle    who is counted, and how
     inbox       receive: the body as a stream, under limits; `form` is its multipart, `digest` its digest

@@ -5,11 +5,13 @@ The tree of refusals. Each leaf is one error code, and the leaves together are t
     Refusal
     ├── BadRequest 400
     │   ├── the request    MalformedRequest · TruncatedBody · NotMultipart · InvalidParameter · InvalidCursor
-    │   │                  DigestMismatch
+    │   │                  DigestMismatch · InvalidBody
     │   ├── the form       MissingField · RepeatedField · InvalidField · FileNotAttached
+    │   │                  UrlNotAllowed · UrlUnreachable
     │   ├── the file       EmptyFile · UnsupportedFormat · UnreadableFile · ProtectedWorkbook · WorkbookTooLarge
     │   │                  SheetNotFound
-    │   └── the table      MissingPhoneColumn · RepeatedPhoneColumn · TooManyColumns · NoValidRows
+    │   ├── the table      MissingPhoneColumn · RepeatedPhoneColumn · TooManyColumns · NoValidRows
+    │   └── the audience   DynamicAudience · NothingToRestore
     ├── Unauthorized 401   MissingToken · InvalidToken
     ├── Forbidden 403      InsufficientScope
     ├── NotFound 404       UnknownPath · UnknownAudience
@@ -138,6 +140,12 @@ class DigestMismatch(BadRequest):
     code = "digest_mismatch"
 
 
+class InvalidBody(BadRequest):
+    """The JSON body is not what this route takes."""
+
+    code = "invalid_body"
+
+
 class MissingField(BadRequest):
     """A required form field is missing."""
 
@@ -167,6 +175,18 @@ class FileNotAttached(BadRequest):
             "curl -F name=NE_USA-above50 -F audience_file=@customers.csv",
             field="audience_file",
         )
+
+
+class UrlNotAllowed(BadRequest):
+    """audience_file is a URL that the operator has not allowed, or whose host has no public address."""
+
+    code = "url_not_allowed"
+
+
+class UrlUnreachable(BadRequest):
+    """The file at the URL could not be fetched."""
+
+    code = "url_unreachable"
 
 
 class EmptyFile(BadRequest):
@@ -248,6 +268,18 @@ class NoValidRows(BadRequest):
     def __init__(self, message: str, report: Mapping[str, Any]) -> None:
         super().__init__(message, field="audience_file")
         self.report = report
+
+
+class DynamicAudience(BadRequest):
+    """A dynamic audience has no file that could be replaced or appended to."""
+
+    code = "dynamic_audience"
+
+
+class NothingToRestore(BadRequest):
+    """No change of the last 7 days is left to undo."""
+
+    code = "nothing_to_restore"
 
 
 class Unauthorized(Refusal):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from audiences import api, models, queries
+from audiences import models, queries
 from audiences.accept import CSV, JSON
+from audiences.api import audiences, rows, service
 from audiences.errors import (
     EngineFull,
     InvalidCursor,
@@ -82,7 +83,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "/audiences",
-        api.create_audience,
+        audiences.create_audience,
         "Create an audience from a CSV or Excel file",
         {
             201: Success(
@@ -108,7 +109,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/audiences",
-        api.list_audiences,
+        audiences.list_audiences,
         "List the account's audiences, newest first",
         {200: Success("Audiences retrieved", list[models.AudienceItem], example=[LISTED])},
         scope=READ,
@@ -119,7 +120,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/audiences/{id}",
-        api.get_audience,
+        audiences.get_audience,
         "The report of an audience: its counts, and what was understood of its files",
         {200: Success("Audience retrieved", models.AudienceReport, example={"id": "312345", **CHECKED, **TIMES})},
         scope=READ,
@@ -129,7 +130,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/audiences/{id}/contacts",
-        api.list_contacts,
+        rows.list_contacts,
         "Contacts, by page as JSON, or all of them as CSV",
         {200: Success("Contacts retrieved", list[models.Contact], example=[CONTACT])},
         scope=READ,
@@ -150,7 +151,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET",
         "/audiences/{id}/rejects",
-        api.list_rejects,
+        rows.list_rejects,
         "Rows that were not accepted, each with its reason: by page as JSON, or all of them as CSV",
         {200: Success("Rejects retrieved", list[models.Reject], example=[REJECT])},
         scope=READ,
@@ -159,16 +160,18 @@ ROUTES: tuple[Route, ...] = (
         refusals=ROW_REFUSALS,
         formats=(JSON, CSV),
     ),
-    Route("GET", "/healthz", api.healthz, "Liveness", {200: Success("Alive", models.Health, example={"status": "ok"})}),
+    Route(
+        "GET", "/healthz", service.healthz, "Liveness", {200: Success("Alive", models.Health, example={"status": "ok"})}
+    ),
     Route(
         "GET",
         "/readyz",
-        api.readyz,
+        service.readyz,
         "Readiness: every store is within reach",
         {200: Success("Ready", models.Health, example={"status": "ok", "stores": {"catalog": "ok", "files": "ok"}})},
         refusals=(NotReady,),
     ),
-    Route("GET", "/openapi.json", api.openapi_json, "This description", {}, listed=False),
-    Route("GET", "/docs", api.docs, "This description as a page", {}, listed=False),
-    Route("GET", "/docs/{name}", api.docs_asset, "A file of that page", {}, listed=False),
+    Route("GET", "/openapi.json", service.openapi_json, "This description", {}, listed=False),
+    Route("GET", "/docs", service.docs, "This description as a page", {}, listed=False),
+    Route("GET", "/docs/{name}", service.docs_asset, "A file of that page", {}, listed=False),
 )
