@@ -72,6 +72,22 @@ class Client:
         parts = [(field, (None, value)) for field, value in given.items()]
         return self.http.post("/audiences", files=[*parts, *files.items()], headers=headers)
 
+    def send(
+        self,
+        method: str,
+        path: str,
+        file: bytes | str,
+        *,
+        file_name: str = "list.csv",
+        headers: Mapping[str, str] | None = None,
+        **fields: str,
+    ) -> httpx.Response:
+        """A form with a file, to any route."""
+        content = file.encode() if isinstance(file, str) else file
+        parts: list[Any] = [(field, (None, value)) for field, value in fields.items()]
+        parts.append(("audience_file", (file_name, content)))
+        return self.http.request(method, path, files=parts, headers=headers)
+
     def create(self, file: bytes | str, **given: Any) -> Made:
         """A new audience."""
         response = self.post(file, **given)
@@ -103,6 +119,22 @@ class Made:
         """Its counts."""
         return {name: self.report[name] for name in ("rows", "accepted", "duplicates", "rejected")}
 
+    def replace(self, file: bytes | str, **given: Any) -> httpx.Response:
+        """PUT: another file in place of all that is there."""
+        return self.client.send("PUT", f"/audiences/{self.id}", file, **given)
+
+    def append(self, file: bytes | str, **given: Any) -> httpx.Response:
+        """POST: a further file."""
+        return self.client.send("POST", f"/audiences/{self.id}/contacts", file, **given)
+
+    def restore(self) -> httpx.Response:
+        """Undoes the last change."""
+        return self.client.http.post(f"/audiences/{self.id}/restore")
+
+    def phones(self) -> list[str]:
+        """The numbers of all contacts, in order."""
+        return [contact["phone1"] for contact in self.contacts()]
+
     def contacts(self, **query: str | int) -> list[dict[str, Any]]:
         """All its contacts, page by page."""
         return list(self.rows("contacts", query))
@@ -129,7 +161,7 @@ class Made:
 
 def remade(parts: Parts, kind: type[Creation]) -> Creation:
     """The use case as `kind` carries it out, on the same parts."""
-    return kind(parts.settings, parts.engine, parts.database, parts.files, clock.now, parts.metrics)
+    return kind(parts.settings, clock.now, parts.creation.judge, parts.library, parts.suppressions)
 
 
 @contextmanager

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +21,7 @@ import httpx
 import pytest
 
 from audiences import cli
+from support import Client, Service
 from test_crash import serving
 
 ROOT = Path(__file__).parent.parent
@@ -67,8 +72,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_tells_every_command(run: Run) -> None:
     text = run("--help").stdout
-    assert all(command in text for command in ("serve", "check", "keys", "accounts"))
-    for command in (("serve",), ("check",), ("keys", "create"), ("keys", "rotate"), ("accounts", "create")):
+    assert all(command in text for command in ("serve", "check", "push", "export", "keys", "accounts"))
+    commands = (("serve",), ("check",), ("push",), ("export",), ("keys", "create"), ("keys", "rotate"))
+    for command in (*commands, ("accounts", "create")):
         assert "Usage" in run(*command, "--help").stdout
 
 
@@ -151,7 +157,7 @@ def test_check_shows_the_report_and_writes_every_reject(run: Run, tmp_path: Path
     assert "customers.csv: csv, utf-8" in text
     assert report["rows"] == report["accepted"] + report["duplicates"] + report["rejected"]
     rejects = out.read_text(encoding="utf-8")
-    assert rejects.startswith("id,name,Phone1,city,country,spent,note,row,reason,first_row,raw\n")
+    assert rejects.startswith("id,name,Phone1,city,country,spent,note,file,row,reason,first_file,first_row,raw\n")
     assert rejects.count(",malformed_row,") == report["rejected_by_reason"]["malformed_row"] == 2
 
 
@@ -194,8 +200,6 @@ FILE = 'Content-Disposition: form-data; name="audience_file"; filename="x.csv"'
 
 
 def test_metrics_have_an_address_of_their_own(tmp_path: Path) -> None:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -204,3 +208,151 @@ def test_metrics_have_an_address_of_their_own(tmp_path: Path) -> None:
         text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         assert 'audiences_requests_total{method="GET",route="/healthz",status="200"} 1.0' in text
         assert httpx.get(f"{url}/metrics").status_code == 404
+
+
+@pytest.fixture
+def at(service: Service, client: Client, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of someone with a key of the service, which logs in this process and is silent meanwhile."""
+    monkeypatch.setattr(logging.getLogger("audiences"), "disabled", True)
+    return {"AUDIENCES_URL": service.url, "AUDIENCES_API_KEY": client.key}
+
+
+def test_a_pushed_file_is_an_audience_and_its_report_is_shown(run: Run, at: dict[str, str], client: Client) -> None:
+    done = run("push", SAMPLE, **at)
+    audience_id = re.findall(r"^Audience (\d+)  customers$", done.stdout, re.MULTILINE)[0]
+    report = client.get(f"/audiences/{audience_id}")["data"]
+    assert f"{report['accepted']:,}  accepted" in done.stdout
+    assert "scientific_notation" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_push_for_a_program_prints_json_alone(run: Run, at: dict[str, str], client: Client) -> None:
+    printed = json.loads(run("push", SAMPLE, "--name", "NE", "--json", **at).stdout)
+    assert printed["report"] == client.get(f"/audiences/{printed['id']}")["data"]
+    assert printed["report"]["name"] == "NE"
+    checked = json.loads(run("push", SAMPLE, "--dry-run", "--json", **at).stdout)
+    assert checked["id"] is None
+    assert checked["report"]["accepted"] == printed["report"]["accepted"]
+    assert len(client.get("/audiences")["data"]) == 1
+
+
+def test_a_push_reads_the_file_as_it_is_told_to(run: Run, at: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("mobile\n07912 345678\n")
+    assert "Did you mean mobile?" in run("push", file, code=1, **at).stderr
+    refused = run("push", file, "--phone-column", "mobile", code=1, **at)
+    assert "default_region" in refused.stderr
+    assert "0  accepted" in refused.stdout
+    run("push", file, "--phone-column", "mobile", "--dry-run", code=1, **at)
+    run("push", file, "--phone-column", "mobile", "--default-region", "GB", **at)
+
+
+def test_a_push_replaces_or_adds_to_an_audience(run: Run, at: dict[str, str], client: Client, tmp_path: Path) -> None:
+    made = client.create("phone1\n442079832100\n")
+    file = tmp_path / "more.csv"
+    file.write_text("phone1\n447912345678\n4915112345678\n")
+    assert "3  accepted" in run("push", file, "--append", made.id, **at).stdout
+    report = json.loads(run("push", file, "--replace", made.id, "--json", **at).stdout)
+    assert report["id"] == report["report"]["id"] == made.id
+    assert report["report"]["accepted"] == 2
+
+
+def test_an_export_has_the_format_that_its_name_ends_with(
+    run: Run, at: dict[str, str], client: Client, tmp_path: Path
+) -> None:
+    made = client.create("phone1\n442079832100\n")
+    for name, begins in (("a.parquet", b"PAR1"), ("a.XLSX", b"PK"), ("a.jsonl", b'{"phone1"'), ("a.txt", b"phone1\n")):
+        run("export", made.id, "-o", tmp_path / name, **at)
+        assert (tmp_path / name).read_bytes().startswith(begins)
+    assert run("export", made.id, "--format", "ndjson", **at).stdout.startswith('{"phone1"')
+
+
+def test_a_push_with_a_key_that_may_not_read_still_tells_the_id(run: Run, service: Service) -> None:
+    with service.client(scopes=["audiences:write"]) as writer:
+        done = run("push", SAMPLE, AUDIENCES_URL=service.url, AUDIENCES_API_KEY=writer.key)
+    assert re.fullmatch(r"\d+\n", done.stdout)
+    assert "is stored in audience" in done.stderr
+
+
+def test_an_export_is_a_file_or_standard_output(run: Run, at: dict[str, str], client: Client, tmp_path: Path) -> None:
+    made = client.create("phone1,n\n442079832100,=1\nbad,2\n442079832100,3\n")
+    out = tmp_path / "out.csv"
+    assert str(out) in run("export", made.id, "-o", out, **at).stdout
+    assert out.read_text() == run("export", made.id, **at).stdout == "phone1,n\n442079832100,=1\n"
+    enriched = run("export", made.id, "--enrich", "--spreadsheet-safe", **at).stdout
+    assert enriched.splitlines() == [
+        "phone1,n,country,line_type,time_zones",
+        "442079832100,'=1,GB,fixed_line,Europe/London",
+    ]
+    assert run("export", made.id, "--country", "FR", **at).stdout == "phone1,n\n"
+    rejects = run("export", made.id, "--rejects", "--reason", "duplicate", **at).stdout
+    assert rejects.splitlines()[1:] == ["442079832100,3,1,4,duplicate,1,2,"]
+    told = json.loads(run("export", made.id, "-o", out, "--rejects", "--json", **at).stdout)
+    assert told == {"id": made.id, "format": "csv", "file": str(out), "bytes": out.stat().st_size}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "words"),
+    [
+        (("push", SAMPLE), {"AUDIENCES_API_KEY": ""}, 2, "Set AUDIENCES_API_KEY"),
+        (("push", SAMPLE, "--url", "here"), {}, 2, "has to look like http://"),
+        (("push", SAMPLE, "--replace", "1", "--append", "2"), {}, 2, "exclude one another"),
+        (("push", SAMPLE, "--replace", "1", "--name", "x"), {}, 2, "--name is for a new audience"),
+        (("push", SAMPLE), {"AUDIENCES_API_KEY": "aud_wrong"}, 1, "It was taken from AUDIENCES_API_KEY"),
+        (("export", "999999999"), {}, 1, "no audience of this id"),
+        (("export", "999999999", "--json"), {}, 2, "name one with -o"),
+        (("export", "1", "-o", "/no/such/folder/x.csv"), {}, 1, "no audience of this id"),
+    ],
+)
+def test_what_goes_wrong_with_a_server_is_told_in_one_line(
+    run: Run, at: dict[str, str], arguments: tuple[str, ...], environment: dict[str, str], code: int, words: str
+) -> None:
+    done = run(*arguments, code=code, **{**at, **environment})
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_written_is_told(run: Run, at: dict[str, str], client: Client) -> None:
+    made = client.create("phone1\n442079832100\n")
+    assert "No such file" in run("export", made.id, "-o", "/no/such/folder/x.csv", code=1, **at).stderr
+
+
+def test_progress_goes_to_a_terminal_on_standard_error_and_nowhere_else(at: dict[str, str]) -> None:
+    import pty
+
+    terminal, end = pty.openpty()
+    command: list[str | Path] = [Path(sys.executable).parent / "audiences", "push", SAMPLE, "--json"]
+    environment = {**os.environ, **at, "TERM": "xterm-256color", "COLUMNS": "100"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=end, env=environment, check=True)
+    shown = os.read(terminal, 1 << 16).decode()
+    os.close(end)
+    os.close(terminal)
+    assert json.loads(done.stdout)["id"]
+    assert "customers.csv" in shown
+    assert "reading, judging, storing…" in shown
+
+
+def test_an_interrupted_export_leaves_no_file_and_no_traceback(tmp_path: Path, at: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stalling:
+        url = f"http://127.0.0.1:{stalling.getsockname()[1]}"
+        command: list[str | Path] = [Path(sys.executable).parent / "audiences", "export", "312345"]
+        command += ["-o", tmp_path / "out.csv"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, **at, "AUDIENCES_URL": url})
+        connection, _ = stalling.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 100\r\n\r\nphone1\n")
+            wait_until(lambda: list(tmp_path.iterdir()) != [])
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Returns once it is true."""
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -20,9 +20,11 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from audiences import client
 from audiences.answer import DESCRIPTIONS
 from audiences.cli import app
 from audiences.errors import REASON_SENTENCES, catalogue
+from audiences.keys import PEOPLE, READ, WRITE
 from audiences.settings import VARIABLES, RateLimit, Settings
 from audiences.watch import Metrics
 from support import Service
@@ -77,11 +79,20 @@ def metrics() -> str:
     return "\n".join(lines)
 
 
+def client_errors() -> str:
+    """What the Python client raises."""
+    kinds = [getattr(client, name) for name in client.__all__]
+    raised = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, client.ClientError)]
+    lines = [f"| `{kind.__name__}` | {(kind.__doc__ or '').partition(chr(10))[0]} |" for kind in raised]
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "errors": (ROOT / "docs" / "errors.md", errors),
     "reasons": (ROOT / "docs" / "using.md", reasons),
     "settings": (ROOT / "docs" / "settings.md", settings),
     "metrics": (ROOT / "docs" / "operating.md", metrics),
+    "client-errors": (ROOT / "docs" / "client.md", client_errors),
 }
 
 
@@ -143,6 +154,9 @@ def examples(page: Path) -> list[tuple[str, str]]:
             while command.endswith("\\"):
                 more, _, printed = printed.partition("\n")
                 command += "\n" + more
+            if command.endswith("<<'EOF'"):
+                typed, _, printed = printed.partition("\nEOF\n")
+                command += f"\n{typed}\nEOF"
             pairs.append((command, printed))
     return pairs
 
@@ -158,8 +172,8 @@ WITH_EXAMPLES = [page for page in PAGES if examples(page)]
 @pytest.mark.skipif(shutil.which("curl") is None and "CI" not in os.environ, reason="the examples use curl")
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
 def test_every_example_runs_and_prints_what_the_page_shows(page: Path, service: Service, tmp_path: Path) -> None:
-    with service.client() as client:
-        environment = {**os.environ, "KEY": client.key, "COLUMNS": "120"}
+    with service.client(scopes=(READ, WRITE, PEOPLE)) as caller:
+        environment = {**os.environ, "KEY": caller.key, "COLUMNS": "120"}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         script, wanted = "", []
         for command, printed in examples(page):

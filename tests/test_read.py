@@ -212,7 +212,7 @@ def test_another_account_s_audience_answers_like_an_unknown_one(
         ("rejects", {"country": "GB"}),
         ("rejects", {"phone": "442079832100"}),
         ("contacts", {"reason": "empty"}),
-        ("contacts", {"callable": "09:00-20:00"}),
+        ("rejects", {"callable": "09:00-20:00"}),
     ],
 )
 def test_a_filter_that_the_list_does_not_have_is_a_400_and_never_ignored(

@@ -122,8 +122,8 @@ def test_a_fault_frees_the_key_so_that_a_retry_can_succeed(tmp_path: Path) -> No
 def test_a_dead_node_s_mark_lapses_within_60_seconds_and_answers_after_24_hours(start: Callable[..., Service]) -> None:
     assert LEASE <= 60_000
     service = start()
-    account, mark = service.account(), repeats.fingerprint("POST", "/audiences", {}, b"")
     store = repeats.Repeats(service.parts.database, clock.now)
+    account, mark = service.account(), store.fingerprint("POST", "/audiences", {}, b"")
     dead = store.begin(account, "k", mark)
     assert dead.replay is None
 

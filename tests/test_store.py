@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, text
 
-from audiences import parts, sweep
+from audiences import clock, parts, sweep
 from audiences.errors import DiskFull
 from audiences.store import accounts, audiences, database
 from audiences.store.database import Database, SchemaTooNew
@@ -185,7 +185,7 @@ def test_the_sweeper_asks_the_catalog_after_it_listed_the_files(tmp_path: Path) 
         store = Listing(tmp_path / "files")
         store.put(source, "contacts")
         with closing(Asked(f"sqlite:///{tmp_path / 'catalog.sqlite'}")) as asked:
-            sweep.remove_stray_files(store, asked, age_s=0)
+            sweep.remove_stray_files(store, asked, clock.now, age_s=0)
         assert order[:2] == ["files", "catalog"]
         assert opened.files.reachable()
 

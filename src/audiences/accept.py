@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from audiences.errors import NotAcceptable
 
-JSON, CSV = "application/json", "text/csv"
+JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
+PARQUET = "application/vnd.apache.parquet"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+# The formats of a whole list, and how the name of a file in each ends.
+WHOLE = {CSV: "csv", NDJSON: "ndjson", PARQUET: "parquet", XLSX: "xlsx"}
 
 
 def choose(accept: str | None, offers: Sequence[str]) -> str:

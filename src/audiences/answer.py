@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct
 from starlette.responses import Response
 
-from audiences import clock
+from audiences import clock, conditional
 from audiences.errors import NoValidRows, Refusal
 from audiences.models import Created, Envelope, ErrorItem
 
@@ -40,6 +41,7 @@ class Reply(Struct, kw_only=True, omit_defaults=True):
     errors: Any = UNSET
     report: Any = UNSET
     next_cursor: Any = UNSET
+    excluded: Any = UNSET
     headers: dict[str, str] = {}
 
     def body(self) -> bytes:
@@ -53,8 +55,19 @@ class Reply(Struct, kw_only=True, omit_defaults=True):
                 errors=self.errors,
                 report=self.report,
                 next_cursor=self.next_cursor,
+                excluded=self.excluded,
             )
         )
+
+    def tagged(self) -> Reply:
+        """The same answer with an `ETag` over all that matters in it, unless it has one or is not a 200."""
+        if self.status != HTTPStatus.OK or "ETag" in self.headers:
+            return self
+        data = msgspec.Raw(msgspec.json.encode(self.data))  # encoded once, for the tag and the body
+        cursor = None if self.next_cursor is UNSET else self.next_cursor
+        excluded = None if self.excluded is UNSET else self.excluded
+        headers = self.headers | {"ETag": conditional.tag(data, cursor, excluded)}
+        return msgspec.structs.replace(self, data=data, headers=headers)
 
     def response(self) -> Response:
         """The HTTP response."""
@@ -73,6 +86,11 @@ def created(audience_id: int) -> Reply:
     made = Created(str(audience_id))
     headers = {"Location": f"/audiences/{audience_id}"}
     return Reply(status=201, description="Audience created", data=made, headers=headers)
+
+
+def changed(audience_id: int) -> Reply:
+    """200: what was asked for is done; the audience's id."""
+    return Reply(status=200, description="Operation successful", data=Created(str(audience_id)))
 
 
 def refused(refusal: Refusal) -> Reply:

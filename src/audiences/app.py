@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from itertools import groupby
 
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Mounted
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audiences import answer, door, openapi
+from audiences import answer, coding, conditional, door, openapi
 from audiences.answer import Reply
 from audiences.errors import MethodNotAllowed, Refusal, ServerError, UnknownPath
 from audiences.inbox import ClientGone
@@ -82,9 +82,28 @@ class Methods:
         scope["state"]["route"] = route.path
         parts: Parts = scope["app"].state.parts
         caller = await door.admit(request, parts, route)
+        if route.method == "GET":
+            coding.refuse_unacceptable(request.headers)
         reply = await route.handler(Call(request, parts, caller))
-        response = reply.response() if isinstance(reply, Reply) else reply
-        await response(scope, receive, send)
+        try:
+            await respond(request, route, reply)(scope, receive, send)
+        finally:
+            await close(reply)
+
+
+def respond(request: Request, route: Route, reply: Reply | Response) -> Response:
+    """What a handler returned, as it is sent. The account's data has a tag, and is not sent to who has it already."""
+    keyed = route.method == "GET" and route.scope is not None
+    if isinstance(reply, Reply):
+        reply = (reply.tagged() if keyed else reply).response()
+    return conditional.as_asked(request.headers, reply) if keyed else reply
+
+
+async def close(reply: Reply | Response) -> None:
+    """Ends a stream that nobody reads (on): left between two pieces, it would wait for the garbage collector."""
+    stream = getattr(reply, "body_iterator", None)
+    if isinstance(stream, AsyncGenerator):
+        await stream.aclose()
 
 
 class Frame:
@@ -100,13 +119,14 @@ class Frame:
             return
         scope["path"] = scope["path"].lower()  # path segments match in any case (contract, siblings)
         exchange = Exchange(scope, send)
+        coded = coding.Coded(scope, exchange.send)
         scope["state"] = exchange.state
         try:
-            await self.app(scope, receive, exchange.send)
+            await self.app(scope, receive, coded.send)
         except ClientGone:
             exchange.status = CLIENT_GONE
         except Refusal as refusal:
-            await answer.refused(refusal).response()(scope, receive, exchange.send)
+            await answer.refused(refusal).response()(scope, receive, coded.send)
         except Exception as error:  # noqa: BLE001 - nothing leaves without the envelope (invariant 8)
             await exchange.fail(error, receive)
         finally:

@@ -11,17 +11,17 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiences import clock, exports, reports
-from audiences.creation import Creation, Instructions, Judged
+from audiences import exports
+from audiences.accept import CSV
 from audiences.engine import Engine
 from audiences.exports import Export, Exports
 from audiences.form import plain_name
 from audiences.inbox import Upload
+from audiences.judging import Instructions, Judge, Judged
+from audiences.layout import Stored
 from audiences.models import Check
-from audiences.pages import Stored
+from audiences.set_aside import Against
 from audiences.settings import Settings
-from audiences.store.database import Database
-from audiences.store.files import FolderStore
 from audiences.watch import Metrics
 
 
@@ -42,8 +42,9 @@ class Checked:
         async def write() -> None:
             with target.open("wb") as file:
                 export = Export(files, exports.REJECT_EXTRAS)
-                async for chunk in Exports(self.engine, self.folder).as_csv(export):
-                    file.write(chunk)
+                async with Exports(self.engine, self.folder).lines(export, CSV) as chunks:
+                    async for chunk in chunks:
+                        file.write(chunk)
 
         asyncio.run(write())
 
@@ -55,13 +56,10 @@ def checked(file: Path, wanted: Instructions, settings: Settings) -> Iterator[Ch
         folder = Path(name)
         upload = as_upload(file, folder / "spool")
         with closing(Engine(settings, folder)) as engine:
-            creation = Creation(
-                settings, engine, Database("sqlite://"), FolderStore(folder / "files"), clock.now, Metrics()
-            )
+            judge = Judge(settings, engine, Metrics())
             with engine.connection() as connection:
-                judged = creation.judge(connection, upload, wanted)
-            report = reports.of_check(wanted.name, [judged.record])
-            yield Checked(report, judged, engine, folder / "spool")
+                judged = judge.judge_on(connection, upload, wanted, Against())
+            yield Checked(judged.check(wanted.name), judged, engine, folder / "spool")
 
 
 def as_upload(file: Path, folder: Path) -> Upload:

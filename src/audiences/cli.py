@@ -1,7 +1,7 @@
 """The command line: a thin skin over the same modules that the server uses.
 
-Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 refused or not found,
-2 wrong use.
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 refused, not found or
+out of reach, 2 wrong use, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
 
 import typer
 
-from audiences import __version__, settings
+from audiences import __version__, remote, settings
 from audiences.errors import CannotOpen, Refusal
 from audiences.settings import Settings, SettingsError
 
@@ -95,16 +95,19 @@ def check(
     sheet: Annotated[Optional[str], typer.Option(help="The workbook's sheet.")] = None,
 ) -> None:
     """Check a file as an upload would be, with no server; exit 1 if no row would be accepted."""
-    from audiences import creation, terminal
+    from audiences import judging, terminal
     from audiences.checking import checked
 
     fields = {"name": file.stem[:255] or "file", "phone_column": phone_column}
     fields |= {"default_region": default_region or "", "sheet": sheet or ""}
-    with checked(file, creation.instructions(fields), read(None)) as found:
+    with checked(file, judging.instructions(fields), read(None)) as found:
         if rejects is not None:
             found.write_rejects(rejects)
         terminal.show(found.report, as_json=as_json, rejects=rejects)
     raise typer.Exit(0 if found.report.accepted else 1)
+
+
+remote.register(app)  # here, so that the help lists them behind `check`
 
 
 @keys_app.command("create")

@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +45,10 @@ DUCKDB_SHARE = 0.45
 Result = TypeVar("Result")
 
 
+class MovedAway(Exception):
+    """A stored file was there when it was looked up and is no longer; whoever looks again finds its successor."""
+
+
 class Engine:
     """An open DuckDB with the numbering plan in it."""
 
@@ -74,7 +79,7 @@ class Engine:
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection of one's own; its temporary tables end with it. Raises DiskFull or EngineFull."""
+        """A connection of one's own; its temporary tables end with it. Raises DiskFull, EngineFull or MovedAway."""
         cursor = self.database.cursor()
         try:
             yield cursor
@@ -86,6 +91,8 @@ class Engine:
         except duckdb.Error as error:
             if "No space left" in str(error) or "Disk quota exceeded" in str(error):
                 raise DiskFull("The server ran out of room while it worked on the file. Try later.") from None
+            if "No files found" in str(error) or "No such file" in str(error):
+                raise MovedAway from None
             raise
         finally:
             cursor.close()
@@ -98,6 +105,12 @@ class Engine:
         if self.places is None:
             self.places = anyio.CapacityLimiter(max(MIN_PLACES, os.cpu_count() or 1))
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self.places)
+
+    @cached_property
+    def zones(self) -> list[str]:
+        """Every value that a column of time zones can have."""
+        with self.connection() as connection:
+            return [row[0] for row in connection.execute("SELECT DISTINCT time_zones::VARCHAR FROM places").fetchall()]
 
     def reachable(self) -> bool:
         """Whether a statement can be run."""

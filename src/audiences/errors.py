@@ -265,8 +265,8 @@ class NoValidRows(BadRequest):
 
     code = "no_valid_rows"
 
-    def __init__(self, message: str, report: Mapping[str, Any]) -> None:
-        super().__init__(message, field="audience_file")
+    def __init__(self, message: str, report: Mapping[str, Any], field: str = "audience_file") -> None:
+        super().__init__(message, field=field)
         self.report = report
 
 

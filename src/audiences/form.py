@@ -44,12 +44,15 @@ class Form:
     """One form under way. Feed it the body's bytes, `finish` it, then read its `fields` and the file's facts.
 
     `fields` are the recognised text fields; `file_name`, `file_bytes` and `sha256` are the file's, whose content is at
-    `path`. Parts of unknown names are read over.
+    `path`. Where the form `takes_urls` and has one in place of the file, `url` is that text, and the file is taken by
+    `open_file` and `take` once it is fetched. Parts of unknown names are read over.
     """
 
-    def __init__(self, content_type: str | None, path: Path, max_file_bytes: int) -> None:
+    def __init__(self, content_type: str | None, path: Path, max_file_bytes: int, *, takes_urls: bool = False) -> None:
         self.path = path
         self.max_file_bytes = max_file_bytes
+        self.takes_urls = takes_urls
+        self.url: str | None = None
         self.fields: dict[str, str] = {}
         self.file_name: str | None = None
         self.file_bytes = 0
@@ -108,9 +111,9 @@ class Form:
         if not self.ended:
             raise TruncatedBody("The body ended before its closing boundary. Send it again, whole.")
         missing = [missing_field(name) for name in required if name not in self.fields]
-        if self.text_as_file:
+        if self.text_as_file and self.url is None:
             missing.append(FileNotAttached())
-        elif self.file_name is None:
+        elif self.file_name is None and self.url is None:
             missing.append(missing_field(FILE_FIELD))
         if not missing:
             return None
@@ -171,35 +174,53 @@ class Form:
             raise RepeatedField("audience_file was sent more than once. Send one file a request.", field=FILE_FIELD)
         if file_name is None:
             self.text_as_file = True
+            self.field = FILE_FIELD if self.takes_urls else None
         elif file_name:
-            self.file_name = plain_name(file_name)
-            self.file = self.path.open("wb", buffering=0)
+            self.open_file(file_name)
+
+    def open_file(self, name: bytes) -> None:
+        """The file's bytes come next, under that name."""
+        self.file_name = plain_name(name)
+        self.file = self.path.open("wb", buffering=0)
+
+    def take(self, chunk: bytes | memoryview) -> None:
+        """Takes bytes of the file. Raises BodyTooLarge, or OSError from the spool."""
+        assert self.file is not None  # noqa: S101 - it was opened
+        self.file_bytes += len(chunk)
+        if self.file_bytes > self.max_file_bytes:
+            raise too_large(self.max_file_bytes)
+        self.digest.update(chunk)
+        write_all(self.file, memoryview(chunk))
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         """Takes bytes of a part's content."""
         if self.file is not None:
-            self.file_bytes += end - start
-            if self.file_bytes > self.max_file_bytes:
-                raise too_large(self.max_file_bytes)
-            chunk = memoryview(data)[start:end]
-            self.digest.update(chunk)
-            write_all(self.file, chunk)
+            self.take(memoryview(data)[start:end])
         elif self.field is not None:
             self.value += data[start:end]
             if len(self.value) > MAX_FIELD_BYTES:
-                raise FieldTooLong(
-                    f"The form field {self.field} is longer than {MAX_FIELD_BYTES} bytes.", field=self.field
-                )
+                self.refuse_long_field(self.field)
+
+    def refuse_long_field(self, field: str) -> None:
+        """Raises FieldTooLong; but a whole file that was sent as text is told that it is none, at the form's end."""
+        if field == FILE_FIELD and not is_meant_as_url(self.value):
+            self.field = None
+            return
+        raise FieldTooLong(f"The form field {field} is longer than {MAX_FIELD_BYTES} bytes.", field=field)
 
     def on_part_end(self) -> None:
         """Closes the file, or decodes the field."""
         self.close()
-        if self.field is None:
+        if self.field is None or (self.field == FILE_FIELD and not is_meant_as_url(self.value)):
             return
         try:
-            self.fields[self.field] = self.value.decode()
+            text = self.value.decode()
         except UnicodeDecodeError:
             raise InvalidField(f"The form field {self.field} is not UTF-8 text.", field=self.field) from None
+        if self.field == FILE_FIELD:
+            self.url = text.strip()
+        else:
+            self.fields[self.field] = text
 
     def on_end(self) -> None:
         """The closing boundary was there."""
@@ -211,6 +232,11 @@ def missing_field(name: str) -> Refusal:
     how = {"name": "-F name=NE_USA-above50", FILE_FIELD: "-F audience_file=@customers.csv"}[name]
     what = {"name": "the new audience's name", FILE_FIELD: "a CSV or Excel file"}[name]
     return MissingField(f"The form field {name} is missing. Send {what}; with curl: {how}", field=name)
+
+
+def is_meant_as_url(value: bytes | bytearray) -> bool:
+    """Whether the text begins as an https URL does; whether it is one is for `fetch` to say."""
+    return value.lstrip()[:8].lower() == b"https://"
 
 
 def too_large(limit: int) -> Refusal:

@@ -11,9 +11,11 @@ import hashlib
 import hmac
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -28,9 +30,10 @@ from audiences.errors import (
     Refusal,
     RequestTimeout,
 )
+from audiences.fetch import Fetcher
 from audiences.form import Form, too_large
 from audiences.settings import MIB, Settings
-from audiences.watch import Metrics
+from audiences.watch import Metrics, log
 
 # Bytes that go to the parsing thread at once: large enough that the hand-over costs nothing, small beside any limit.
 BATCH_BYTES = 1 * MIB
@@ -48,7 +51,9 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True)
 class Upload:
-    """A form that was received to its end. `path` is the file of `size` bytes, in this upload's own `folder`.
+    """A form that was received to its end, with its file, attached or fetched.
+
+    `path` is the file of `size` bytes, in this upload's own `folder`.
 
     `problem` is what is missing of the form, if anything is: an answer like any other, and one that may be repeated.
     """
@@ -65,10 +70,11 @@ class Upload:
 class Inbox:
     """The spool and its limits."""
 
-    def __init__(self, spool: Path, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, spool: Path, settings: Settings, metrics: Metrics, fetcher: Fetcher) -> None:
         self.spool = spool
         self.settings = settings
         self.metrics = metrics
+        self.fetcher = fetcher
 
     @asynccontextmanager
     async def receive(self, request: Request, required: Sequence[str] = ()) -> AsyncIterator[Upload]:
@@ -106,12 +112,14 @@ class Inbox:
     async def read_form(self, request: Request, folder: Path, required: Sequence[str]) -> Upload:
         """The form, read to its end. Raises a Refusal, ClientGone, or OSError."""
         path = folder / "upload"
-        form = Form(request.headers.get("content-type"), path, self.settings.max_upload_bytes)
+        bound = self.settings.max_upload_bytes
+        form = Form(request.headers.get("content-type"), path, bound, takes_urls=self.fetcher.allows_any)
         expected = expected_digests(request.headers.getlist("content-digest"))
         content = {name: hashlib.new(name) for name in expected}
         try:
             limit = seconds(self.settings.receive_timeout_s, "The body took longer than")
-            async with limit, aclosing(self.batches(request)) as batches, Behind() as behind:
+            body = self.batches(partial(self.next_chunk, request), bound + FORM_OVERHEAD_BYTES)
+            async with limit, aclosing(body) as batches, Behind() as behind:
                 async for batch in batches:
                     await behind.run(feed, form, content, batch)
         finally:
@@ -123,15 +131,34 @@ class Inbox:
                     field="Content-Digest",
                 )
         problem = form.finish(required)
+        if form.url is not None and problem is None:
+            await while_connected(request, self.fetch(form, form.url))
         return Upload(folder, path, form.file_name or "", form.file_bytes, form.sha256, form.fields, problem)
 
-    async def batches(self, request: Request) -> AsyncGenerator[bytes, None]:
-        """The body in pieces of about `BATCH_BYTES`, under the limits of bytes, idle time and disk."""
+    async def fetch(self, form: Form, url: str) -> None:
+        """Hands the file at `url` to the form, as if it had been attached. Raises a Refusal, or OSError."""
+        bound, begun = self.settings.max_upload_bytes, time.perf_counter()
+        try:
+            async with self.fetcher.fetch(url) as found:
+                if found.length is not None and found.length > bound:
+                    raise too_large(bound)
+                self.check_room(found.length or 0)
+                form.open_file(found.file_name)
+                async with aclosing(self.batches(found.next_chunk, bound)) as batches, Behind() as behind:
+                    async for batch in batches:
+                        await behind.run(form.take, batch)
+        finally:
+            form.close()
+        log("fetched", bytes=form.file_bytes, milliseconds=round((time.perf_counter() - begun) * 1000, 1))
+
+    async def batches(
+        self, next_chunk: Callable[[], Awaitable[tuple[bytes, bool]]], limit: int
+    ) -> AsyncGenerator[bytes, None]:
+        """What comes in pieces of about `BATCH_BYTES`, under a limit of bytes and that of the disk."""
         gathered, total, checked = bytearray(), 0, 0
-        limit = self.settings.max_upload_bytes + FORM_OVERHEAD_BYTES
         more = True
         while more:
-            chunk, more = await self.next_chunk(request)
+            chunk, more = await next_chunk()
             gathered += chunk
             total += len(chunk)
             if total > limit:
@@ -189,6 +216,26 @@ def feed(form: Form, content: Mapping[str, hashlib._Hash], batch: bytes) -> None
     for digest in content.values():
         digest.update(batch)
     form.feed(batch)
+
+
+async def while_connected(request: Request, work: Coroutine[object, object, None]) -> None:
+    """Carries out `work`, and breaks it off where the client goes away. Raises what `work` does, or ClientGone."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(left(request))
+    try:
+        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def left(request: Request) -> None:
+    """Returns when the client has closed its connection; its body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @asynccontextmanager

@@ -7,12 +7,18 @@ compare names without case, so a name that would collide gets a number; the cata
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from msgspec import Struct
 
 ROW, COUNTRY, LINE_TYPE, TIME_ZONES = "audience_row", "audience_country", "audience_line_type", "audience_time_zones"
-REASON, FIRST_ROW, RAW = "audience_reason", "audience_first_row", "audience_raw"
-OURS = (ROW, COUNTRY, LINE_TYPE, TIME_ZONES, REASON, FIRST_ROW, RAW)
+REASON, FIRST_FILE, FIRST_ROW = "audience_reason", "audience_first_file", "audience_first_row"
+RAW, PHONE = "audience_raw", "audience_phone"
+OURS = (ROW, COUNTRY, LINE_TYPE, TIME_ZONES, REASON, FIRST_FILE, FIRST_ROW, RAW, PHONE)
+
+# Rejects have `FIRST_FILE`, and `PHONE`, from this revision on.
+REVISION = 2
 
 # Zone names hold no comma, and one text is cheaper to write than a list.
 ZONE_SEPARATOR = ","
@@ -21,17 +27,40 @@ MAX_STORED_NAME = 200
 
 
 class Layout(Struct, frozen=True):
-    """`names` are a file's columns as its header has them, `stored` as Parquet has them, `phone` indexes both."""
+    """`names` are a file's columns as its header has them, `stored` as Parquet has them, `phone` indexes both.
+
+    `revision` says which columns of ours a file of rejects has.
+    """
 
     names: tuple[str, ...]
     stored: tuple[str, ...]
     phone: int
+    revision: int = 1
 
     @property
     def others(self) -> list[tuple[str, str]]:
         """(name, stored name) of every column but the phone column."""
         pairs = zip(self.names, self.stored, strict=True)
         return [pair for index, pair in enumerate(pairs) if index != self.phone]
+
+    @property
+    def phone_column(self) -> str:
+        """The stored name of the phone column."""
+        return self.stored[self.phone]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A Parquet file of an audience: the number of the uploaded file that it came from, and how its columns lie.
+
+    `count` rows are stored here, of the `rows` that the uploaded file had; 0 where that is not known.
+    """
+
+    file: int
+    path: Path
+    layout: Layout
+    count: int = 0
+    rows: int = 0
 
 
 def plan(names: Sequence[str], phone: int) -> Layout:
@@ -41,7 +70,7 @@ def plan(names: Sequence[str], phone: int) -> Layout:
     for number, name in enumerate(names, 1):
         stored.append(unused(storable(name, number), taken))
         taken.add(stored[-1].lower())
-    return Layout(tuple(names), tuple(stored), phone)
+    return Layout(tuple(names), tuple(stored), phone, REVISION)
 
 
 def storable(name: str, number: int) -> str:

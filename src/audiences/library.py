@@ -2,46 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta
+from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
 from audiences import clock, cursors, pages, reports
+from audiences.clock import DAY, Clock
 from audiences.engine import Engine
-from audiences.errors import UnknownAudience
-from audiences.layout import Layout
+from audiences.errors import InvalidCursor, UnknownAudience
+from audiences.layout import Layout, Stored
 from audiences.models import AudienceItem, AudienceReport
-from audiences.pages import Filters, Stored
+from audiences.pages import Filters
 from audiences.store import audiences as stored
+from audiences.store import versions
 from audiences.store.database import Database
 from audiences.store.files import FileStore
 
 # What a column of 64 bits can hold; a cursor beyond it is none of ours.
 Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ListPosition = tuple[Whole, Whole]
-RowPosition = tuple[Whole, Whole]
+RowPosition = tuple[Whole, Whole, Whole]
+Read = Callable[..., pages.Page]
+
+MAX_ID_DIGITS = 15
+
+# How long what a PUT, an append or a DELETE took away is kept, and can be had back (contract, routes).
+RESTORABLE = 7 * DAY
+KINDS = ("contacts", "rejects")
 
 
 @dataclass(frozen=True)
 class Opened:
-    """One version of an audience, and the files to read it from."""
+    """One version of an audience, and the files to read it from.
+
+    `after` is the (file, row) behind which its next page begins; `objects` are the stored names of its files.
+    """
 
     row: RowMapping
+    version: int
+    after: tuple[int, int]
     contacts: list[Stored]
     rejects: list[Stored]
+    objects: Mapping[str, list[str]]
+    last_file: int
+
+    def has_moved(self, now: Opened) -> bool:
+        """Whether the audience has another version now, or other files, since a person was erased from them."""
+        return self.row["version"] != now.row["version"] or self.objects != now.objects
 
 
 class Library:
     """What a key's account may see of the catalog."""
 
-    def __init__(self, database: Database, files: FileStore, engine: Engine) -> None:
+    def __init__(self, database: Database, files: FileStore, engine: Engine, clock: Clock) -> None:
         self.database = database
         self.files = files
         self.engine = engine
+        self.clock = clock
 
     def listed(
         self, account: int, name: str | None, limit: int | None, cursor: str | None
@@ -60,36 +82,78 @@ class Library:
         row, files = self.find(account, audience_id)
         return reports.of_audience(row, files)
 
-    def open(self, account: int, audience_id: str) -> Opened:
-        """What the audience is read from. Raises UnknownAudience."""
-        row, files = self.find(account, audience_id)
-        return Opened(row, self.parts(files, "contacts_object"), self.parts(files, "rejects_object"))
+    def open(self, account: int, audience_id: str, cursor: str | None = None) -> Opened:
+        """What the audience is read from: as it is now, or as it was for the page that gave the cursor.
+
+        Raises UnknownAudience, or InvalidCursor.
+        """
+        with self.database.read() as connection:
+            return self.open_in(connection, account, audience_id, cursor)
+
+    def open_in(self, connection: Connection, account: int, audience_id: str, cursor: str | None = None) -> Opened:
+        """The same in the caller's transaction."""
+        position = None if cursor is None else cursors.decode(cursor, RowPosition)
+        row = stored.find(connection, account, as_number(audience_id))
+        if row is None:
+            raise unknown_audience()
+        version = row["version"] if position is None else position[0]
+        if version != row["version"]:
+            since = self.clock() - RESTORABLE
+            if not versions.is_kept(connection, row["id"], version, since):
+                raise InvalidCursor(
+                    "The audience was changed since that page. Begin again without a cursor.", field="cursor"
+                )
+        files = stored.files(connection, row["id"], version)
+        return Opened(
+            row,
+            version,
+            (0, 0) if position is None else position[1:],
+            self.parts(files, "contacts"),
+            self.parts(files, "rejects"),
+            {kind: [file[f"{kind}_object"] for file in files if file[f"{kind}_object"]] for kind in KINDS},
+            files[-1]["position"] if files else 0,
+        )
 
     def page(
-        self, read: Callable[..., pages.Page], files: Sequence[Stored], filters: Filters, limit: int, cursor: str | None
+        self, read: Read, opened: Opened, kind: str, filters: Filters, limit: int
     ) -> tuple[msgspec.Raw, str | None]:
-        """A page of `files` as `pages.contacts` or `pages.rejects` read it, and the next one's cursor."""
-        after = (0, 0) if cursor is None else cursors.decode(cursor, RowPosition)
+        """A page of contacts or rejects, and the next one's cursor. Raises MovedAway."""
+        files = opened.contacts if kind == "contacts" else opened.rejects
         with self.engine.connection() as connection:
-            found = read(connection, files, filters, limit, after)
-        return msgspec.Raw(found.items), None if found.after is None else cursors.encode(found.after)
+            found = read(connection, files, filters, limit, opened.after)
+        after = None if found.after is None else cursors.encode((opened.version, *found.after))
+        return msgspec.Raw(found.items), after
 
     def find(self, account: int, audience_id: str) -> tuple[RowMapping, list[RowMapping]]:
         """The rows of an audience and its files, of one moment."""
-        number = int(audience_id) if audience_id.isascii() and audience_id.isdigit() and len(audience_id) < 16 else -1  # noqa: PLR2004
         with self.database.read() as connection:
-            row = stored.find(connection, account, number)
+            row = stored.find(connection, account, as_number(audience_id))
             if row is None:
-                raise UnknownAudience("There is no audience of this id. GET /audiences lists those of your account.")
+                raise unknown_audience()
             return row, stored.files(connection, row["id"], row["version"])
 
     def parts(self, files: list[RowMapping], kind: str) -> list[Stored]:
         """The Parquet files of that kind, in upload order."""
-        return [
-            Stored(file["position"], self.files.local(file[kind]), msgspec.convert(file["layout"], Layout))
-            for file in files
-            if file[kind] is not None
-        ]
+        return [self.part(file, kind) for file in files if file[f"{kind}_object"] is not None]
+
+    def part(self, file: RowMapping, kind: str) -> Stored:
+        """One of them."""
+        report = file["report"]["file"]
+        rows = int(report["rows"])
+        count = file["accepted"] if kind == "contacts" else rows - file["accepted"] - report.get("erased", 0)
+        path = self.files.local(file[f"{kind}_object"])
+        return Stored(file["position"], path, msgspec.convert(file["layout"], Layout), count, rows)
+
+
+def as_number(audience_id: str) -> int:
+    """The id that a path's text means; one that no audience has where it means none."""
+    known = audience_id.isascii() and audience_id.isdigit() and len(audience_id) <= MAX_ID_DIGITS
+    return int(audience_id) if known else -1
+
+
+def unknown_audience() -> UnknownAudience:
+    """The refusal of an id that the account has no audience of."""
+    return UnknownAudience("There is no audience of this id. GET /audiences lists those of your account.")
 
 
 def as_item(row: RowMapping) -> AudienceItem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -36,7 +36,7 @@ class AudienceItem(Struct):
 
 
 class Counts(Struct, kw_only=True):
-    """What became of the rows: `rows = accepted + duplicates + suppressed + rejected`."""
+    """What became of the rows: `rows = accepted + duplicates + suppressed + rejected`, + `erased` if there are any."""
 
     rows: Count
     accepted: Count
@@ -45,6 +45,7 @@ class Counts(Struct, kw_only=True):
     rejected: Count
     rejected_by_reason: dict[str, int]
     blank_rows: Count
+    erased: Annotated[int, Meta(ge=1, description="Rows of people who were erased since")] | UnsetType = UNSET
 
 
 class FileReport(Counts, kw_only=True):
@@ -129,3 +130,106 @@ class Envelope(Struct, kw_only=True):
     errors: list[ErrorItem] | UnsetType = UNSET
     report: Any = UNSET
     next_cursor: str | UnsetType = UNSET
+    excluded: dict[str, int] | UnsetType = UNSET
+
+
+class Suppression(Struct):
+    """A number on the do-not-contact list."""
+
+    phone: Annotated[str, Meta(description="E.164 digits without +", examples=["442079832100"])]
+    added_time: Moment
+
+
+class RejectedNumber(Struct, omit_defaults=True):
+    """One row that is no phone number. Of a list of numbers, `row` is the place in it, from 1, and stands alone."""
+
+    row: int
+    reason: str
+    file: int | UnsetType = UNSET
+    columns: dict[str, str] | UnsetType = UNSET
+    raw: Annotated[str, Meta(description="Of a malformed row: the whole record")] | UnsetType = UNSET
+
+
+class ListChange(Struct, kw_only=True):
+    """What a change of the do-not-contact list found among its rows. Blank ones are none."""
+
+    rows: Count
+    rejected: Count
+    rejected_by_reason: dict[str, int]
+    sample_rejects: list[RejectedNumber]
+
+
+class SuppressionsAdded(ListChange, kw_only=True):
+    """`rows = added + already + rejected`; a number that stands there twice is added once."""
+
+    added: Count
+    already: Count
+
+
+class SuppressionsRemoved(ListChange, kw_only=True):
+    """`rows = removed + unknown + rejected`; a number that stands there twice is removed once."""
+
+    removed: Count
+    unknown: Annotated[int, Meta(ge=0, description="Numbers that were not on the list")]
+
+
+class HeldRow(Struct, kw_only=True):
+    """Where something is held: the audience, the file by its number in it, and the row.
+
+    `state` is `replaced` for an old version, `deleted` for a deleted audience: both can be restored for 7 days.
+    """
+
+    audience: Digits
+    name: str
+    state: Literal["current", "replaced", "deleted"]
+    file: int
+    row: int
+
+
+class HeldContact(HeldRow, kw_only=True):
+    """A contact with the number. `columns` holds all columns but the phone column, as text."""
+
+    columns: dict[str, str]
+
+
+class HeldReject(HeldRow, kw_only=True, omit_defaults=True):
+    """A row with the number that was not accepted, its cells as they stood; a malformed one has `raw` instead."""
+
+    reason: str
+    columns: dict[str, str]
+    raw: str | UnsetType = UNSET
+
+
+class HeldCell(HeldRow, kw_only=True):
+    """A cell in another person's row in which the number stands."""
+
+    column: str
+    text: str
+
+
+class Held(Struct, kw_only=True):
+    """All that the account holds on one number. What is known of a number without a country is None."""
+
+    phone: Annotated[str, Meta(description="E.164 digits without +", examples=["442079832100"])]
+    country: str | None
+    line_type: str | None
+    time_zones: list[str]
+    suppressed: bool
+    suppressed_time: Annotated[str, Meta(description="UTC", examples=["2025-10-01T09:10:00Z"])] | None
+    contacts: list[HeldContact]
+    rejects: list[HeldReject]
+    cells: list[HeldCell]
+    more: Annotated[bool, Meta(description="There is more than these 1,000 rows and cells.")]
+
+
+class Erased(Struct, kw_only=True):
+    """What was erased of a number, in how many audiences: rows that went, and cells of other rows that were emptied.
+
+    `suppressed`: the number is on the do-not-contact list, and stays kept out by its hash.
+    """
+
+    audiences: Count
+    contacts: Count
+    rejects: Count
+    cells: Count
+    suppressed: bool

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from audiences import __version__, models
+from audiences.accept import JSON, PARQUET, XLSX
 from audiences.answer import DESCRIPTIONS
 from audiences.errors import (
     HeadersTooLarge,
@@ -21,6 +22,7 @@ from audiences.errors import (
     InvalidToken,
     MalformedRequest,
     MissingToken,
+    NotAcceptable,
     Refusal,
     RequestTimeout,
     ServerError,
@@ -29,7 +31,7 @@ from audiences.errors import (
 from audiences.routes import Parameter, Route, Success
 
 TEMPLATE = "#/components/schemas/{name}"
-JSON = "application/json"
+BINARY = frozenset({PARQUET, XLSX})
 
 ABOUT = """Turns a spreadsheet of customers into an audience that a calling, SMS or WhatsApp campaign can run on.
 
@@ -43,47 +45,34 @@ REQUEST_ID = Parameter(
     "header",
 )
 
+ACCEPT_ENCODING = Parameter(
+    "Accept-Encoding",
+    "The codings that the client reads: `zstd`, `gzip`, `identity`; without it, the answer comes uncompressed.",
+    {"type": "string", "examples": ["zstd, gzip"]},
+    "header",
+)
+IF_NONE_MATCH = Parameter(
+    "If-None-Match",
+    "The `ETag` of an answer that the client has; where it is still the answer, 304 without a body says so.",
+    {"type": "string", "examples": ['W/"8d2bd0c4a3b7b0a45f2d7a9d5c1e6f00"']},
+    "header",
+)
+
 # What any route may answer, whatever it does.
 ALWAYS: tuple[type[Refusal], ...] = (MalformedRequest, RequestTimeout, HeadersTooLarge, ServerError)
 WITH_KEY: tuple[type[Refusal], ...] = (MissingToken, InvalidToken, InsufficientScope, TooManyRequests)
 
-FORM = {
-    "type": "object",
-    "required": ["name", "audience_file"],
-    "properties": {
-        "name": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 255,
-            "pattern": "\\S",
-            "description": "The new audience's name.",
-            "examples": ["NE_USA-above50"],
-        },
-        "audience_file": {
-            "type": "string",
-            "format": "binary",
-            "contentMediaType": "application/octet-stream",
-            "description": "A CSV or Excel file with a column named phone1 that holds phone numbers with the full "
-            "country code, e.g. 442079832100. Also .ods, .gz and .zip.",
-            "examples": ["phone1,name\n442079832100,Ann\n"],
-        },
-        "phone_column": {"type": "string", "description": "Another column that plays phone1.", "examples": ["mobile"]},
-        "default_region": {
-            "type": "string",
-            "pattern": "^[A-Za-z]{2}$",
-            "description": "The region whose national numbers are let in.",
-            "examples": ["GB"],
-        },
-        "sheet": {"type": "string", "description": "The workbook's sheet, by name.", "examples": ["Customers"]},
-        "dry_run": {
-            "enum": ["true", "false"],
-            "description": "true: check the file, store nothing, answer the report.",
-        },
-    },
-}
-
 Json = dict[str, Any]
 
+PATH_SCHEMAS: Mapping[str, Json] = {
+    "id": {"type": "string", "pattern": "^[0-9]{6,15}$", "examples": ["312345"]},
+    "phone": {"type": "string", "pattern": "^(\\+|00)?[1-9][0-9]{6,16}$", "examples": ["442079832100"]},
+}
+TAG_HEADERS = {
+    "ETag": "Stands for this answer; send it as If-None-Match to be told when there is another.",
+    "Cache-Control": "Keep it for yourself alone, and ask each time.",
+    "Vary": "The request headers that the answer depends on.",
+}
 ALWAYS_HEADERS = {"X-Request-ID": "The caller's own id of the request, or a new one; it stands in the log."}
 THROTTLED_HEADERS = {
     "RateLimit-Policy": "The limit in force: q requests in w seconds.",
@@ -93,7 +82,7 @@ THROTTLED_HEADERS = {
 
 def description(routes: Sequence[Route]) -> bytes:
     """The document, as JSON."""
-    kinds = [success.data for route in routes for success in route.successes.values()]
+    kinds = [kind for route in routes for success in route.successes.values() for kind in success.kinds]
     schemas, components = msgspec.json.schema_components([*kinds, models.ErrorItem], ref_template=TEMPLATE)
     shapes = {repr(kind): schema for kind, schema in zip([*kinds, models.ErrorItem], schemas, strict=True)}
     document = {
@@ -127,14 +116,21 @@ def operation(route: Route, shapes: Json) -> Json:
     made: Json = {
         "operationId": route.handler.__name__,
         "summary": route.summary,
-        "parameters": [*path_parameters(route.path), *(parameter(item) for item in (*route.parameters, REQUEST_ID))],
+        "parameters": [
+            *path_parameters(route.path),
+            *(parameter(item) for item in (*route.parameters, *common(route))),
+        ],
         "responses": {
             str(status): response(status, success, route, shapes) for status, success in sorted(route.successes.items())
         }
         | refusals(route),
     }
-    if route.takes_form:
-        made["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}
+    if is_tagged(route):
+        headers = ALWAYS_HEADERS | THROTTLED_HEADERS | TAG_HEADERS
+        made["responses"]["304"] = {"description": "Not Modified", "headers": headers_of(headers)}
+    if route.body:
+        content = {media_type: {"schema": schema} for media_type, schema in route.body.items()}
+        made["requestBody"] = {"required": route.body_required, "content": content}
     if route.scope is None:
         made["security"] = []
     else:
@@ -142,10 +138,25 @@ def operation(route: Route, shapes: Json) -> Json:
     return made
 
 
+def common(route: Route) -> list[Parameter]:
+    """The headers that a route takes without saying so in the table."""
+    found = [REQUEST_ID]
+    if route.method == "GET":
+        found.append(ACCEPT_ENCODING)
+    if is_tagged(route):
+        found.append(IF_NONE_MATCH)
+    return found
+
+
+def is_tagged(route: Route) -> bool:
+    """Whether the route answers with an account's data, and an `ETag`."""
+    return route.method == "GET" and route.scope is not None
+
+
 def path_parameters(path: str) -> list[Json]:
-    """The parameters in a path; all are ids so far."""
-    schema = {"type": "string", "pattern": "^[0-9]{6,15}$", "examples": ["312345"]}
-    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in re.findall(r"\{(\w+)\}", path)]
+    """The parameters in a path."""
+    names = re.findall(r"\{(\w+)\}", path)
+    return [{"name": name, "in": "path", "required": True, "schema": PATH_SCHEMAS[name]} for name in names]
 
 
 def parameter(item: Parameter) -> Json:
@@ -157,10 +168,15 @@ def response(status: int, success: Success, route: Route, shapes: Json) -> Json:
     """An answer that is not a refusal, in each of the route's formats."""
     properties = {
         "status": {"type": "integer"},
-        "description": {"const": success.description},
+        "description": {"enum": [success.description, success.checked] if success.checked else [success.description]},
         "response_time": {"type": "string", "format": "date-time", "examples": ["2025-02-06T07:51:52.258Z"]},
-        "data": shapes[repr(success.data)],
+        "data": data_of(success, shapes),
         "next_cursor": {"type": "string", "description": "Only while there is more."},
+        "excluded": {
+            "type": "object",
+            "properties": {"unknown_time_zone": {"type": "integer", "minimum": 0}},
+            "description": "With `callable`, on the first page: contacts left out since nobody knows their time zone.",
+        },
     }
     envelope = {
         "type": "object",
@@ -169,9 +185,11 @@ def response(status: int, success: Success, route: Route, shapes: Json) -> Json:
     }
     content: Json = {JSON: {"schema": envelope}}
     for kind in route.formats[1:]:
-        content[kind] = {"schema": {"type": "string"}}
+        content[kind] = {"schema": {"type": "string", **({"format": "binary"} if kind in BINARY else {})}}
     headers = ALWAYS_HEADERS | (THROTTLED_HEADERS if route.policy else {}) | dict(success.headers)
-    made: Json = {"description": success.description, "content": content, "headers": headers_of(headers)}
+    headers |= TAG_HEADERS if is_tagged(route) else {}
+    about = success.description + (f"; with dry_run, {success.checked}" if success.checked else "")
+    made: Json = {"description": about, "content": content, "headers": headers_of(headers)}
     if success.example is not None:
         content[JSON]["example"] = {
             "status": int(status),
@@ -185,11 +203,19 @@ def response(status: int, success: Success, route: Route, shapes: Json) -> Json:
     return made
 
 
+def data_of(success: Success, shapes: Json) -> Json:
+    """The schema of an answer's `data`."""
+    found: list[Json] = [shapes[repr(kind)] for kind in success.kinds]
+    return found[0] if len(found) == 1 else {"anyOf": found}
+
+
 def refusals(route: Route) -> Json:
     """The refusals that the route may answer, by status, each with an example of every code."""
     kinds = {*route.refusals, *ALWAYS}
     if route.scope is not None:
         kinds |= {*WITH_KEY}
+    if route.method == "GET":
+        kinds.add(NotAcceptable)  # by Accept-Encoding
     by_status: dict[int, list[type[Refusal]]] = {}
     for kind in sorted(kinds, key=lambda kind: kind.code):
         by_status.setdefault(kind.status, []).append(kind)

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from duckdb import DuckDBPyConnection
 
 from audiences import layout
 from audiences.errors import Reason
-from audiences.layout import Layout
-from audiences.sql import identifier
+from audiences.layout import Layout, Stored
+from audiences.sql import Query, identifier
+from audiences.suppressed import Suppressed
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 
+# Stored rows among which a page's are found at once: those of a single group.
+FEW_STORED = 122_880
 
-@dataclass(frozen=True)
-class Stored:
-    """A Parquet file of an audience: the number of the uploaded file that it came from, and how its columns lie."""
-
-    file: int
-    path: Path
-    layout: Layout
+LAST_ROW = 2**62
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a row must have to be on the page; None lets every row through."""
+    """What a row must have to be on the page; None lets every row through.
+
+    `zones` are values of the column of time zones, `suppressed` the list whose numbers are left out.
+    """
 
     country: str | None = None
     line_type: str | None = None
     phone: int | None = None
     search: str | None = None
     reason: str | None = None
+    zones: Sequence[str] | None = None
+    suppressed: Suppressed | None = None
     of_rejects: bool = False
 
 
@@ -43,19 +44,6 @@ class Page:
 
     items: bytes
     after: tuple[int, int] | None
-
-
-@dataclass
-class Query:
-    """A statement under construction: its text with placeholders, and what is bound to them."""
-
-    bound: list[object] = field(default_factory=list)
-    text: str = ""
-
-    def bind(self, value: object) -> str:
-        """A placeholder for `value`."""
-        self.bound.append(value)
-        return f"${len(self.bound)}"
 
 
 def contacts(
@@ -100,14 +88,43 @@ def page(
 def read(
     connection: DuckDBPyConnection, stored: Stored, filters: Filters, room: int, begin: int, *, is_contacts: bool
 ) -> tuple[str, int, int, bool]:
-    """Items of one file joined by commas, how many, the last one's row, and whether there are more."""
+    """Items of one file joined by commas, how many, the last one's row, and whether there are more.
+
+    Of a large file only the rows nearby are looked at first: they are in one or two of its groups of rows.
+    """
+    nearby = rows_nearby(stored, filters, room)
+    if nearby is not None:
+        found = read_range(connection, stored, filters, room, (begin, begin + nearby), is_contacts=is_contacts)
+        if found[3]:
+            return found
+    return read_range(connection, stored, filters, room, (begin, LAST_ROW), is_contacts=is_contacts)
+
+
+def rows_nearby(stored: Stored, filters: Filters, room: int) -> int | None:
+    """How many of the uploaded file's rows most likely hold `room` stored ones, or None where one cannot tell."""
+    if stored.count <= FEW_STORED or replace(filters, suppressed=None) != Filters(of_rejects=filters.of_rejects):
+        return None
+    return 64 + int(2 * (room + 1) * max(1.0, stored.rows / stored.count))
+
+
+def read_range(
+    connection: DuckDBPyConnection,
+    stored: Stored,
+    filters: Filters,
+    room: int,
+    rows: tuple[int, int],
+    *,
+    is_contacts: bool,
+) -> tuple[str, int, int, bool]:
+    """The same of the rows behind the first and up to the second of `rows`."""
     query = Query()
     item = contact_json(stored, query) if is_contacts else reject_json(stored, query)
     found = connection.execute(
         f"""
         WITH chosen AS (
           SELECT * FROM read_parquet({query.bind(str(stored.path))})
-          WHERE {layout.ROW} > {query.bind(begin)} {conditions(stored.layout, filters, query)}
+          WHERE {layout.ROW} > {query.bind(rows[0])} AND {layout.ROW} <= {query.bind(rows[1])}
+            {conditions(stored.layout, filters, query)}
           ORDER BY {layout.ROW} LIMIT {query.bind(room + 1)}),
         numbered AS (
           SELECT {layout.ROW} AS row, row_number() OVER (ORDER BY {layout.ROW}) AS n, {item} AS item FROM chosen)
@@ -122,9 +139,20 @@ def read(
     return items or "", count, row or 0, reached > room
 
 
+def count(connection: DuckDBPyConnection, files: Sequence[Stored], filters: Filters) -> int:
+    """How many stored rows pass the filters."""
+    total = 0
+    for stored in files:
+        query = Query()
+        source, chosen = query.bind(str(stored.path)), conditions(stored.layout, filters, query)
+        found = connection.execute(f"SELECT count(*) FROM read_parquet({source}) WHERE true {chosen}", query.bound)
+        total += sum(row[0] for row in found.fetchall())
+    return total
+
+
 def conditions(plan: Layout, filters: Filters, query: Query) -> str:
     """What follows the WHERE's first condition."""
-    phone = identifier(plan.stored[plan.phone])
+    phone = identifier(plan.phone_column)
     wanted = []
     exact: dict[str, object] = {
         layout.COUNTRY: filters.country,
@@ -135,6 +163,12 @@ def conditions(plan: Layout, filters: Filters, query: Query) -> str:
     for column, value in exact.items():
         if value is not None:
             wanted.append(f"AND {column} = {query.bind(value)}")
+    if filters.zones is not None:
+        wanted.append(
+            f"AND {layout.TIME_ZONES}::VARCHAR IN (SELECT unnest({query.bind(list(filters.zones))}::VARCHAR[]))"
+        )
+    if filters.suppressed is not None:
+        wanted.append(f"AND NOT {filters.suppressed.names(phone, query.bind)}")
     if filters.search is not None:
         needle = query.bind(filters.search)
         columns = [identifier(name) for name in plan.stored] + ([layout.RAW] if filters.of_rejects else [])
@@ -144,7 +178,7 @@ def conditions(plan: Layout, filters: Filters, query: Query) -> str:
 
 def contact_json(stored: Stored, query: Query) -> str:
     """The expression of one contact (contract: routes)."""
-    phone = identifier(stored.layout.stored[stored.layout.phone])
+    phone = identifier(stored.layout.phone_column)
     return f"""json_object('file', {int(stored.file)}, 'row', {layout.ROW}, 'phone1', {phone}::VARCHAR,
       'country', {layout.COUNTRY}, 'line_type', {layout.LINE_TYPE},
       'time_zones', string_split({layout.TIME_ZONES}, '{layout.ZONE_SEPARATOR}'),
@@ -154,10 +188,11 @@ def contact_json(stored: Stored, query: Query) -> str:
 def reject_json(stored: Stored, query: Query) -> str:
     """The expression of one reject: `raw` for a malformed row, `first_row` for a duplicate."""
     pairs = list(zip(stored.layout.names, stored.layout.stored, strict=True))
+    first_file = layout.FIRST_FILE if stored.layout.revision >= layout.REVISION else str(int(stored.file))
     return f"""'{{"file":{int(stored.file)},"row":' || {layout.ROW} || ',"reason":"' || {layout.REASON} || '",'
       || '"columns":'
       || CASE WHEN {layout.REASON} = '{Reason.MALFORMED_ROW}' THEN '{{}}' ELSE {columns_json(pairs, query)} END
-      || coalesce(',"first_file":{int(stored.file)},"first_row":' || {layout.FIRST_ROW}, '')
+      || coalesce(',"first_file":' || {first_file} || ',"first_row":' || {layout.FIRST_ROW}, '')
       || coalesce(',"raw":' || to_json({layout.RAW}), '') || '}}'"""
 
 

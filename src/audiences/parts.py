@@ -11,19 +11,26 @@ from pathlib import Path
 from typing import Protocol
 
 from audiences import clock, sweep
+from audiences.audit import Audit
+from audiences.changes import Changes
 from audiences.clock import Clock
 from audiences.creation import Creation
 from audiences.engine import Engine
 from audiences.errors import CannotOpen
 from audiences.exports import Exports
+from audiences.fetch import Fetcher
 from audiences.inbox import Inbox
+from audiences.judging import Judge
 from audiences.keys import Keys
+from audiences.leases import Leases
 from audiences.library import Library
+from audiences.people import People
 from audiences.repeats import Repeats
 from audiences.settings import Settings
 from audiences.store import accounts
 from audiences.store.database import Database
 from audiences.store.files import FileStore, FolderStore
+from audiences.suppressions import Suppressions
 from audiences.sweep import Sweeper
 from audiences.throttle import Throttle
 from audiences.watch import Metrics, log_fault
@@ -50,6 +57,11 @@ class Parts:
     creation: Creation
     library: Library
     exports: Exports
+    suppressions: Suppressions
+    people: People
+    changes: Changes
+    audit: Audit
+    leases: Leases
     sweeper: Sweeper
     metrics: Metrics
 
@@ -89,6 +101,8 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
         database = stack.enter_context(opened_catalog(settings, now))
         engine = stack.enter_context(closing(Engine(settings, folder)))
         files, metrics = FolderStore(folder / "files"), Metrics()
+        library = Library(database, files, engine, now)
+        suppressions = Suppressions(settings, database, files, engine, now)
         yield Parts(
             settings=settings,
             database=database,
@@ -96,10 +110,15 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
             engine=engine,
             keys=Keys(database, now),
             throttle=Throttle(settings),
-            inbox=Inbox(spool, settings, metrics),
+            inbox=Inbox(spool, settings, metrics, Fetcher(settings)),
             repeats=Repeats(database, now),
-            creation=Creation(settings, engine, database, files, now, metrics),
-            library=Library(database, files, engine),
+            creation=Creation(settings, now, Judge(settings, engine, metrics), library, suppressions),
+            library=library,
+            suppressions=suppressions,
+            people=People(library, suppressions, now, spool),
+            changes=Changes(database, now),
+            audit=Audit(now),
+            leases=Leases(database, now),
             exports=Exports(engine, spool),
             sweeper=Sweeper(files, database, now, metrics),
             metrics=metrics,

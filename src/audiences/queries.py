@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from starlette.datastructures import QueryParams
 
-from audiences import exports
+from audiences import calling, exports
+from audiences.calling import Hours
 from audiences.errors import InvalidParameter, Reason
 from audiences.pages import DEFAULT_LIMIT, MAX_LIMIT, Filters
 from audiences.routes import Parameter
@@ -15,10 +16,10 @@ from audiences.routes import Parameter
 # E.164 has at most 15 digits; libphonenumber reads up to 17 behind the country code.
 PHONE_PATTERN = r"\+?[0-9]{1,17}"
 
-CONTACT_FILTERS = ("country", "line_type", "phone", "search")
+CONTACT_FILTERS = ("country", "line_type", "phone", "search", "callable")
 REJECT_FILTERS = ("reason", "search")
-# `callable` is the contract's and not built yet: ignored, it would have people rung up at night.
-ALL_FILTERS = (*CONTACT_FILTERS, *REJECT_FILTERS, "callable")
+SUPPRESSION_FILTERS = ("phone",)
+ALL_FILTERS = (*CONTACT_FILTERS, *REJECT_FILTERS)
 MAX_NAME_FILTER = 255
 
 
@@ -61,6 +62,12 @@ def read_filters(query: QueryParams, known: Sequence[str]) -> Filters:
     )
 
 
+def read_callable(query: QueryParams) -> Hours | None:
+    """The hours in which contacts may be called now, if asked for. Raises InvalidParameter."""
+    text = query.get("callable")
+    return None if text is None else calling.read_hours(text)
+
+
 def read_style(query: QueryParams) -> exports.Style:
     """How cells are exported. Raises InvalidParameter."""
     for field, known in (("enrich", ("true", "false")), ("spreadsheet", ("safe", "verbatim"))):
@@ -75,7 +82,7 @@ LIMIT = Parameter(
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
 )
 CURSOR = Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"})
-ENRICH = Parameter("enrich", "CSV: append country, line type and time zones.", {"enum": ["true", "false"]})
+ENRICH = Parameter("enrich", "Whole lists: append country, line type and time zones.", {"enum": ["true", "false"]})
 SPREADSHEET = Parameter(
     "spreadsheet",
     "CSV: `safe` puts ' before cells that a spreadsheet would run as a formula.",
@@ -87,5 +94,11 @@ NAME = Parameter(
     "name", "Only names that contain this text, whatever the case.", {"type": "string", "maxLength": MAX_NAME_FILTER}
 )
 COUNTRY = Parameter("country", "Only this region code.", {"type": "string", "examples": ["GB"]})
+CALLABLE = Parameter(
+    "callable",
+    "Only contacts for whom it is now within these hours in every time zone that their number may be in. Those of an "
+    "unknown zone are left out; `excluded` says how many.",
+    {"type": "string", "pattern": f"^{calling.HOURS.pattern}$", "examples": ["09:00-20:00"]},
+)
 LINE_TYPE = Parameter("line_type", "Only this line type.", {"type": "string", "examples": ["mobile"]})
 REASON = Parameter("reason", "Only this reason.", {"enum": list(Reason)})

@@ -8,11 +8,12 @@ The result is written in the transaction that stores the audience, so that there
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import anyio.to_thread
 import msgspec
@@ -23,7 +24,7 @@ from audiences import answer
 from audiences.answer import Reply
 from audiences.clock import HOUR, SECOND, Clock
 from audiences.errors import IdempotencyKeyReused, InvalidParameter, Refusal, RequestInProgress
-from audiences.store import idempotency
+from audiences.store import idempotency, secret_keys
 from audiences.store.database import Database
 
 # A running mark lapses so long after its node's last sign of life (contract: within 60 seconds).
@@ -56,6 +57,7 @@ class Repeats:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
+        self.fingerprint_key = secret_keys.ensure(database, "fingerprints")
 
     async def once(
         self, account: int, key: str | None, fingerprint: bytes, work: Callable[[Claim], Awaitable[Reply]]
@@ -78,6 +80,15 @@ class Repeats:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self.release, claim)
         return reply
+
+    def fingerprint(self, method: str, path: str, fields: Mapping[str, str], file_sha256: bytes) -> bytes:
+        """What makes two requests the same one (contract, statuses).
+
+        Keyed, since a path or body may hold a person's number, which its plain hash would give away to whoever tries
+        all numbers.
+        """
+        canonical = msgspec.json.encode([method, path, sorted(fields.items()), file_sha256.hex()])
+        return hmac.digest(self.fingerprint_key, canonical, "sha256")
 
     def begin(self, account: int, key: str, fingerprint: bytes) -> Claim:
         """Marks the key as running, unless it is, or was answered."""
@@ -110,8 +121,8 @@ class Repeats:
         """Stores the answer in the caller's transaction. Raises RequestInProgress if the claim was lost to a twin."""
         if not claim.owner:
             return
-        kept = msgspec.json.encode(reply)
-        if not idempotency.change(connection, claim.account, claim.key, claim.owner, answer=kept):
+        kept = {"answer": msgspec.json.encode(reply), "quotes_rows": quotes_rows(reply)}
+        if not idempotency.change(connection, claim.account, claim.key, claim.owner, **kept):
             raise RequestInProgress("The request was taken over by its twin. Ask again for its answer.")
         claim.kept = True
 
@@ -165,7 +176,10 @@ def check_key(key: str | None) -> str | None:
     return key
 
 
-def fingerprint(method: str, path: str, fields: Mapping[str, str], file_sha256: bytes) -> bytes:
-    """What makes two requests the same one (contract, statuses)."""
-    canonical = msgspec.json.encode([method, path, sorted(fields.items()), file_sha256.hex()])
-    return hashlib.sha256(canonical).digest()
+def quotes_rows(reply: Reply) -> bool:
+    """Whether the answer may hold cells of a file: samples of rows, or a refusal, which quotes names of columns.
+
+    In a file without a header those are cells of its first row.
+    """
+    sampled = (isinstance(part, dict) and "sample_rejects" in part for part in (reply.data, reply.report))
+    return reply.status == HTTPStatus.BAD_REQUEST or any(sampled)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from sqlalchemy.engine import RowMapping
 
 from audiences import clock
@@ -45,7 +45,7 @@ def of_file(upload: Upload, table: Table, kept: Kept) -> FileRecord:
         rows=table.row_count,
         accepted=kept.accepted,
         duplicates=kept.duplicates,
-        suppressed=0,
+        suppressed=kept.suppressed,
         rejected=rejected,
         rejected_by_reason=kept.by_reason,
         blank_rows=table.blank_rows,
@@ -74,6 +74,7 @@ def of_check(name: str, records: Sequence[FileRecord]) -> Check:
         countries=added(record.countries for record in records),
         line_types=added(record.line_types for record in records),
         files=files,
+        erased=sum(file.erased or 0 for file in files) or UNSET,
     )
 
 
@@ -94,10 +95,13 @@ def nothing_accepted(check: Check, samples: Mapping[str, Any]) -> NoValidRows:
     if check.rows == 0:
         return NoValidRows("The file has a header but no rows under it. Nothing was stored.", report)
     reasons = sorted(check.rejected_by_reason.items(), key=lambda pair: -pair[1])
-    told = ", ".join(f"{reason} {count:,}" for reason, count in reasons[:4])
-    sentence = REASON_SENTENCES[Reason(reasons[0][0])] if reasons else ""
+    aside = [("already contacts or repeated", check.duplicates), ("on the do-not-contact list", check.suppressed)]
+    told = ", ".join(f"{what} {count:,}" for what, count in [*reasons[:4], *aside] if count)
+    if not reasons:
+        return NoValidRows(f"None of the {check.rows:,} rows is a new contact ({told}). Nothing was stored.", report)
     return NoValidRows(
-        f"None of the {check.rows:,} rows has a valid phone number with its country code ({told}). {sentence} "
+        f"None of the {check.rows:,} rows has a valid phone number with its country code ({told}). "
+        f"{REASON_SENTENCES[Reason(reasons[0][0])]} "
         "If the numbers are national ones, send default_region with the country, such as default_region=GB.",
         report,
     )
@@ -112,8 +116,9 @@ def added(counts: Any) -> dict[str, int]:  # noqa: ANN401 - an iterable of mappi
 
 
 def fields_of(struct: Struct) -> dict[str, Any]:
-    """A struct's fields by name."""
-    return {name: getattr(struct, name) for name in struct.__struct_fields__}
+    """A struct's fields by name, those that are not set left out."""
+    found = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    return {name: value for name, value in found.items() if value is not UNSET}
 
 
 # What a reader looks for first; a struct's own fields come behind those that it inherits.

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from audiences import models, queries
-from audiences.accept import CSV, JSON
-from audiences.api import audiences, rows, service
+from audiences import bodies, models, queries
+from audiences.accept import CSV, JSON, WHOLE
+from audiences.api import audiences, people, rows, service, suppressions
 from audiences.errors import (
+    BodyTooLarge,
+    DigestMismatch,
+    DiskFull,
     EngineFull,
+    IdempotencyKeyReused,
+    InvalidBody,
     InvalidCursor,
+    InvalidField,
     InvalidParameter,
     NotAcceptable,
+    NothingToRestore,
     NotReady,
+    RequestInProgress,
     UnknownAudience,
     catalogue,
 )
-from audiences.keys import READ, WRITE
+from audiences.keys import PEOPLE, READ, WRITE
 from audiences.routes import Parameter, Route, Success
 from audiences.throttle import READS, UPLOADS
 
@@ -32,18 +40,20 @@ IDEMPOTENCY_KEY = Parameter(
 CONTENT_DIGEST = Parameter(
     "Content-Digest",
     "The digest of the body (RFC 9530); where it does not match, nothing is stored.",
-    {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
+    {"type": "string", "pattern": "^(sha-256=:[A-Za-z0-9+/]{43}=:)?$"},
     "header",
 )
 REPLAYED = {"Idempotency-Replayed": "true, where the request was carried out before and is answered alike."}
 LOCATION = {"Location": "Where the audience's report is."}
 
 ROW_REFUSALS = (InvalidParameter, InvalidCursor, UnknownAudience, NotAcceptable, EngineFull)
+NOT_OF_UPLOADS = frozenset({InvalidCursor, InvalidBody, NothingToRestore, NotReady})
 UPLOAD_REFUSALS = tuple(
-    kind
-    for kind in catalogue()
-    if kind.status in {400, 408, 409, 413, 422, 503, 507} and kind not in {InvalidCursor, NotReady}
+    kind for kind in catalogue() if kind.status in {400, 408, 409, 413, 422, 503, 507} and kind not in NOT_OF_UPLOADS
 )
+
+REPEATABLE = (InvalidParameter, RequestInProgress, IdempotencyKeyReused)
+CHANGE_BY_FILE_REFUSALS = (*UPLOAD_REFUSALS, UnknownAudience)
 
 COUNTS = {"rows": 4, "accepted": 2, "duplicates": 1, "suppressed": 0, "rejected": 1}
 REASONS = {"rejected_by_reason": {"not_a_number": 1}, "blank_rows": 0}
@@ -79,6 +89,37 @@ LISTED = {
     "user_count": 1542,
 }
 
+HELD_AT = {"audience": "312345", "name": "NE_USA-above50", "state": "current", "file": 1}
+HELD: dict[str, Any] = {
+    **{name: CONTACT[name] for name in ("country", "line_type", "time_zones")},
+    "phone": "442079832100",
+    "suppressed": False,
+    "suppressed_time": None,
+    "contacts": [{**HELD_AT, "row": 2, "columns": {"name": "Ann"}}],
+    "rejects": [{**HELD_AT, "row": 4, "reason": "duplicate", "columns": {"phone1": "0044 20 7983 2100", "name": "A"}}],
+    "cells": [{**HELD_AT, "row": 7, "column": "phone2", "text": "442079832100"}],
+    "more": False,
+}
+ERASED = {"audiences": 1, "contacts": 1, "rejects": 1, "cells": 1, "suppressed": False}
+
+CHANGED = Success("Operation successful", models.Created, example={"id": "312345"}, headers=REPLAYED)
+CHANGED_OR_CHECKED = Success(
+    "Operation successful",
+    models.Created,
+    other_data=models.CheckWithSamples,
+    example={"id": "312345"},
+    headers=REPLAYED,
+    checked="Audience checked",
+)
+
+LISTED_NUMBER = {"phone": "442079832100", "added_time": "2025-10-01T09:10:00Z"}
+LIST_REJECTS = {
+    "rejected": 1,
+    "rejected_by_reason": {"too_short": 1},
+    "sample_rejects": [{"row": 3, "reason": "too_short"}],
+}
+LIST_REFUSALS = (*UPLOAD_REFUSALS, InvalidBody)
+
 ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
@@ -104,7 +145,7 @@ ROUTES: tuple[Route, ...] = (
         policy=UPLOADS,
         parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),
         refusals=UPLOAD_REFUSALS,
-        takes_form=True,
+        body=bodies.NEW_AUDIENCE,
     ),
     Route(
         "GET",
@@ -128,10 +169,68 @@ ROUTES: tuple[Route, ...] = (
         refusals=(UnknownAudience,),
     ),
     Route(
+        "PUT",
+        "/audiences/{id}",
+        audiences.replace_audience,
+        "Replace all contacts of an audience by a file's, all or nothing",
+        {200: CHANGED_OR_CHECKED},
+        scope=WRITE,
+        policy=UPLOADS,
+        parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        refusals=CHANGE_BY_FILE_REFUSALS,
+        body=bodies.FILE,
+    ),
+    Route(
+        "POST",
+        "/audiences/{id}/contacts",
+        audiences.append_contacts,
+        "Append a further file to an audience; a number that is there already is a duplicate",
+        {200: CHANGED_OR_CHECKED},
+        scope=WRITE,
+        policy=UPLOADS,
+        parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        refusals=CHANGE_BY_FILE_REFUSALS,
+        body=bodies.FILE,
+    ),
+    Route(
+        "PATCH",
+        "/audiences/{id}",
+        audiences.rename_audience,
+        "Rename an audience",
+        {200: CHANGED},
+        scope=WRITE,
+        policy=READS,
+        parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        refusals=(*REPEATABLE, UnknownAudience, InvalidBody, InvalidField, DigestMismatch, BodyTooLarge),
+        body=bodies.RENAMING,
+    ),
+    Route(
+        "DELETE",
+        "/audiences/{id}",
+        audiences.delete_audience,
+        "Delete an audience; it can be restored for 7 days",
+        {200: CHANGED},
+        scope=WRITE,
+        policy=READS,
+        parameters=(IDEMPOTENCY_KEY,),
+        refusals=(*REPEATABLE, UnknownAudience),
+    ),
+    Route(
+        "POST",
+        "/audiences/{id}/restore",
+        audiences.restore_audience,
+        "Undo the last PUT, append or DELETE of the last 7 days",
+        {200: CHANGED},
+        scope=WRITE,
+        policy=READS,
+        parameters=(IDEMPOTENCY_KEY,),
+        refusals=(*REPEATABLE, UnknownAudience, NothingToRestore),
+    ),
+    Route(
         "GET",
         "/audiences/{id}/contacts",
         rows.list_contacts,
-        "Contacts, by page as JSON, or all of them as CSV",
+        "Contacts, by page as JSON, or all of them as CSV, NDJSON, Parquet or Excel",
         {200: Success("Contacts retrieved", list[models.Contact], example=[CONTACT])},
         scope=READ,
         policy=READS,
@@ -142,23 +241,98 @@ ROUTES: tuple[Route, ...] = (
             queries.LINE_TYPE,
             queries.PHONE,
             queries.SEARCH,
+            queries.CALLABLE,
             queries.ENRICH,
             queries.SPREADSHEET,
         ),
         refusals=ROW_REFUSALS,
-        formats=(JSON, CSV),
+        formats=(JSON, *WHOLE),
     ),
     Route(
         "GET",
         "/audiences/{id}/rejects",
         rows.list_rejects,
-        "Rows that were not accepted, each with its reason: by page as JSON, or all of them as CSV",
+        "Rows that were not accepted, with reasons: by page as JSON, or all of them as CSV, NDJSON, Parquet or Excel",
         {200: Success("Rejects retrieved", list[models.Reject], example=[REJECT])},
         scope=READ,
         policy=READS,
         parameters=(queries.LIMIT, queries.CURSOR, queries.REASON, queries.SEARCH, queries.SPREADSHEET),
         refusals=ROW_REFUSALS,
+        formats=(JSON, *WHOLE),
+    ),
+    Route(
+        "GET",
+        "/suppressions",
+        suppressions.list_suppressions,
+        "The account's do-not-contact list, by page as JSON, or all of it as CSV",
+        {200: Success("Suppressions retrieved", list[models.Suppression], example=[LISTED_NUMBER])},
+        scope=READ,
+        policy=READS,
+        parameters=(queries.LIMIT, queries.CURSOR, queries.PHONE),
+        refusals=(InvalidParameter, InvalidCursor, NotAcceptable, EngineFull),
         formats=(JSON, CSV),
+    ),
+    Route(
+        "POST",
+        "/suppressions",
+        suppressions.add_suppressions,
+        "Put numbers on the do-not-contact list: they are no contacts of any audience from then on",
+        {
+            200: Success(
+                "Operation successful",
+                models.SuppressionsAdded,
+                example={"rows": 3, "added": 1, "already": 1, **LIST_REJECTS},
+                headers=REPLAYED,
+                checked="Suppressions checked",
+            )
+        },
+        scope=WRITE,
+        policy=UPLOADS,
+        parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        refusals=LIST_REFUSALS,
+        body=bodies.PHONES_OR_FILE,
+    ),
+    Route(
+        "DELETE",
+        "/suppressions",
+        suppressions.remove_suppressions,
+        "Take numbers off the do-not-contact list",
+        {
+            200: Success(
+                "Operation successful",
+                models.SuppressionsRemoved,
+                example={"rows": 3, "removed": 1, "unknown": 1, **LIST_REJECTS},
+                headers=REPLAYED,
+                checked="Suppressions checked",
+            )
+        },
+        scope=WRITE,
+        policy=READS,
+        parameters=(queries.PHONE, IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        refusals=LIST_REFUSALS,
+        body=bodies.PHONES_OR_FILE,
+        body_required=False,
+    ),
+    Route(
+        "GET",
+        "/contacts/{phone}",
+        people.get_contact,
+        "All that the account holds on one number",
+        {200: Success("Contact retrieved", models.Held, example=HELD)},
+        scope=PEOPLE,
+        policy=READS,
+        refusals=(InvalidParameter, EngineFull),
+    ),
+    Route(
+        "DELETE",
+        "/contacts/{phone}",
+        people.erase_contact,
+        "Erase one number from everything that the account holds; this cannot be undone",
+        {200: Success("Operation successful", models.Erased, example=ERASED, headers=REPLAYED)},
+        scope=PEOPLE,
+        policy=READS,
+        parameters=(IDEMPOTENCY_KEY,),
+        refusals=(*REPEATABLE, EngineFull, DiskFull),
     ),
     Route(
         "GET", "/healthz", service.healthz, "Liveness", {200: Success("Alive", models.Health, example={"status": "ok"})}

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from audiences.answer import Reply
+from audiences.bodies import Body
 from audiences.errors import Refusal
 from audiences.keys import Caller
 from audiences.parts import Parts
@@ -29,6 +30,12 @@ class Call:
         assert self.caller is not None  # noqa: S101 - a route without a scope asks for no account
         return self.caller.account
 
+    @property
+    def actor(self) -> str:
+        """Who did it, as the audit log says: the key's id."""
+        assert self.caller is not None  # noqa: S101 - as above
+        return f"key {self.caller.key_id}"
+
 
 Handler = Callable[[Call], Awaitable[Reply | Response]]
 
@@ -47,7 +54,9 @@ class Parameter:
 class Success:
     """An answer that is not a refusal: its description and the type of its `data`, with an example of it.
 
-    `leads_to` are the operations on the id in it, `headers` those that only this answer has, each with what it tells.
+    `leads_to` are the operations on the id in it, `headers` those that only this answer has, each with what it tells;
+    `other_data` is the type of `data` where the same status may answer something else, `checked` the description where
+    that is asked for by `dry_run`.
     """
 
     description: str
@@ -55,6 +64,13 @@ class Success:
     leads_to: tuple[str, ...] = ()
     example: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    other_data: Any = None
+    checked: str | None = None
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The types that `data` may have."""
+        return (self.data,) if self.other_data is None else (self.data, self.other_data)
 
 
 @dataclass(frozen=True)
@@ -74,5 +90,6 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     refusals: tuple[type[Refusal], ...] = ()
     formats: tuple[str, ...] = ("application/json",)
-    takes_form: bool = False
+    body: Body | None = None
+    body_required: bool = True
     listed: bool = True

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from audiences.fetch_guard import read_allowed
+
 PREFIX = "AUDIENCES_"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
-# A client of the command line keeps its key here; it is no setting of the server.
-NOT_SETTINGS = frozenset({"AUDIENCES_API_KEY"})
+# A client keeps its key and the server's address here; they are no settings of the server.
+NOT_SETTINGS = frozenset({"AUDIENCES_API_KEY", "AUDIENCES_URL"})
 
 
 class SettingsError(Exception):
@@ -69,6 +71,16 @@ def parse_networks(text: str) -> tuple[str, ...]:
         except ValueError:
             raise ValueError("addresses or networks, separated by commas, such as 10.0.0.0/8,192.168.1.7") from None
     return parts
+
+
+def parse_hosts(text: str) -> tuple[str, ...]:
+    """Names of hosts, separated by commas, each checked and with its port: `files.example.com:443`."""
+    try:
+        return tuple(read_allowed(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(
+            "names of hosts, separated by commas, such as files.example.com,*.example.org:8443; no addresses"
+        ) from None
 
 
 def parse_address(text: str) -> tuple[str, int] | None:
@@ -145,6 +157,12 @@ class Settings:
     )
     workbook_timeout_s: float = setting(
         parse_seconds, 120.0, "Seconds to read a workbook; a full sheet takes about six."
+    )
+    url_hosts: tuple[str, ...] = setting(
+        parse_hosts,
+        (),
+        "Hosts that a file may be fetched from by its https URL: `files.example.com`, or `*.example.com` for all names "
+        "below it, on port 443 unless `:port` is added. None by default: the server asks nobody on a caller's behalf.",
     )
     metrics_address: tuple[str, int] | None = setting(
         parse_address, None, "Address of /metrics (Prometheus), apart from the API's; off by default."

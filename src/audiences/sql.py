@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 
 def identifier(name: str) -> str:
@@ -13,3 +14,16 @@ def identifier(name: str) -> str:
 def identifiers(names: Iterable[str]) -> str:
     """Quoted identifiers, separated by commas."""
     return ", ".join(identifier(name) for name in names)
+
+
+@dataclass
+class Query:
+    """A statement under construction: its text with placeholders, and what is bound to them."""
+
+    bound: list[object] = field(default_factory=list)
+    text: str = ""
+
+    def bind(self, value: object) -> str:
+        """A placeholder for `value`."""
+        self.bound.append(value)
+        return f"${len(self.bound)}"

@@ -1,6 +1,7 @@
 """What is deleted, when, and why that is safe.
 
-A crash leaves two things: folders in the spool, and Parquet files whose audience was never committed. The spool belongs
+Time leaves old versions and deleted audiences, which can be had back for 7 days. A crash leaves two more things:
+folders in the spool, and Parquet files whose audience was never committed. The spool belongs
 to one process, which holds the data folder's lock, so at its start all of it is rubbish. Stored files are listed first
 and the catalog is asked second, so that one which is committed in between is found there; and the young are spared,
 since theirs may be committed a moment later. Every function here can be run again at any time.
@@ -14,16 +15,20 @@ import shutil
 from pathlib import Path
 
 import anyio.to_thread
+from sqlalchemy.engine import RowMapping
 
 from audiences.clock import Clock
+from audiences.library import RESTORABLE
 from audiences.repeats import KEPT
-from audiences.store import audiences, idempotency
+from audiences.store import audiences, idempotency, reads, versions
 from audiences.store.database import Database
 from audiences.store.files import FileStore
 from audiences.watch import Metrics, log, log_fault
 
 # Far longer than any upload lives between its files and its row.
 FILE_AGE_S = 2 * 3600.0
+
+OBJECTS = ("contacts_object", "rejects_object")
 
 EVERY_S = 600.0
 BATCH = 500
@@ -40,13 +45,37 @@ def empty_spool(spool: Path) -> int:
     return len(left)
 
 
-def remove_stray_files(files: FileStore, database: Database, age_s: float = FILE_AGE_S) -> int:
+def remove_retired_files(files: FileStore, database: Database, clock: Clock) -> int:
+    """Removes files of old versions and of deleted audiences; how many.
+
+    They are those that can be had back no longer, and that nobody reads. Their rows go first: from then on nobody can
+    find them.
+    """
+    removed = 0
+    while rows := take_retired_rows(database, clock()):
+        for name in (row[kind] for row in rows for kind in OBJECTS if row[kind] is not None):
+            files.remove(name)
+            removed += 1
+    return removed
+
+
+def take_retired_rows(database: Database, now: int) -> list[RowMapping]:
+    """Removes a batch of such rows from the catalog, and returns them."""
+    with database.write() as connection:
+        rows = versions.retired(connection, now - RESTORABLE, now, BATCH)
+        versions.remove_files(connection, [row["id"] for row in rows])
+        versions.forget_deleted(connection, now - RESTORABLE)
+        reads.remove_lapsed(connection, now)
+        return rows
+
+
+def remove_stray_files(files: FileStore, database: Database, clock: Clock, age_s: float = FILE_AGE_S) -> int:
     """Removes stored files at least `age_s` old that no row refers to; how many."""
     removed = 0
     listing = files.names(age_s)
     while names := list(itertools.islice(listing, BATCH)):
         with database.read() as connection:
-            used = audiences.objects_in_use(connection, names)
+            used = audiences.objects_in_use(connection, names, clock())
         for name in set(names) - used:
             files.remove(name)
             removed += 1
@@ -71,10 +100,11 @@ class Sweeper:
     def sweep(self) -> dict[str, int]:
         """One round; what was removed."""
         done = {
-            "stray_files": remove_stray_files(self.files, self.database),
+            "retired_files": remove_retired_files(self.files, self.database, self.clock),
+            "stray_files": remove_stray_files(self.files, self.database, self.clock),
             "old_answers": remove_old_answers(self.database, self.clock),
         }
-        self.metrics.swept.inc(done["stray_files"])
+        self.metrics.swept.inc(done["stray_files"] + done["retired_files"])
         return done
 
     async def run(self) -> None:

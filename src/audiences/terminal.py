@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy.engine import RowMapping
 
-from audiences import clock, reports
-from audiences.errors import REASON_SENTENCES, Reason
+from audiences import clock
+from audiences.errors import REASON_SENTENCES
 from audiences.models import Check, FileReport
-from audiences.store.accounts import Account
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import RowMapping
+
+    from audiences.store.accounts import Account
 
 BAR_WIDTH = 24
 SHOWN = 8
@@ -23,7 +27,7 @@ SHOWN = 8
 def show(report: Check, *, as_json: bool, rejects: Path | None) -> None:
     """Prints a report."""
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(reports.in_order(report)), indent=2).decode())
+        show_json(in_order(report))
         return
     console = Console(highlight=False)
     for file in report.files:
@@ -35,6 +39,31 @@ def show(report: Check, *, as_json: bool, rejects: Path | None) -> None:
     print_bars(console, "Line types", report.line_types)
     if rejects is not None:
         console.print(Text(f"\nEvery rejected row, with its reason: {rejects}"))
+
+
+def show_stored(report: Check, audience_id: str | None, *, as_json: bool) -> None:
+    """Prints the report of an audience that the server has, its id first; without an id the report of a check."""
+    if as_json:
+        show_json({"id": audience_id, "report": in_order(report)})
+        return
+    console = Console(highlight=False)
+    if audience_id is not None:
+        console.print(Text.assemble("Audience ", (audience_id, "bold green"), "  ", report.name))
+    show(report, as_json=False, rejects=None)
+    if audience_id is not None and report.rejected:
+        console.print(f"\nEvery rejected row, with its reason: audiences export {audience_id} --rejects -o rejects.csv")
+
+
+def show_json(value: object) -> None:
+    """Prints a value for a program."""
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def in_order(report: Check) -> dict[str, object]:
+    """A report's fields in the order in which one reads them."""
+    from audiences import reports  # loads the engine, which no command but those with a report needs
+
+    return reports.in_order(report)
 
 
 def understood(file: FileReport) -> str:
@@ -67,8 +96,9 @@ def print_counts(console: Console, report: Check) -> None:
 
 
 def reasons(report: Check) -> dict[str, int]:
-    """Rejected rows by reason, with the sentence that explains it."""
-    return {f"{name}: {REASON_SENTENCES[Reason(name)]}": count for name, count in report.rejected_by_reason.items()}
+    """Rejected rows by reason, with the sentence that explains it; a newer server may know further reasons."""
+    told = {str(reason): f"{reason}: {sentence}" for reason, sentence in REASON_SENTENCES.items()}
+    return {told.get(name, name): count for name, count in report.rejected_by_reason.items()}
 
 
 def print_bars(console: Console, title: str, counts: Mapping[str, int]) -> None:

@@ -1,41 +1,111 @@
-"""Audiences as a whole: create, list, report; a handler each, a line a step."""
+"""Audiences as a whole: create, replace, append, rename, delete, restore, list, report; a line a step."""
 
 from __future__ import annotations
 
-import anyio.to_thread
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
 
-from audiences import answer, creation, queries, repeats, reports
+import anyio.to_thread
+from msgspec import Meta, Struct
+
+from audiences import answer, json_body, judging, queries, reports
 from audiences.answer import Reply
+from audiences.api.steps import Said, committing, once, read_key
 from audiences.inbox import Upload
-from audiences.parts import Parts
+from audiences.library import Opened
 from audiences.repeats import Claim
 from audiences.routes import Call
+
+MAX_RENAME_BYTES = 16 * 1024
+
+
+class Rename(Struct, forbid_unknown_fields=False):
+    """The body of a renaming."""
+
+    name: Annotated[str, Meta(description="The audience's new name.", examples=["NE_USA-above60"])]
 
 
 async def create_audience(call: Call) -> Reply:
     """One file in, one audience out: each line is one step, and one module of the package."""
+    key = read_key(call)
     await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
-    key = repeats.check_key(call.request.headers.get("idempotency-key"))
     async with call.parts.inbox.receive(call.request, required=("name",)) as upload:
-        same = repeats.fingerprint("POST", "/audiences", upload.fields, upload.sha256)
-
-        async def work(claim: Claim) -> Reply:
-            return await call.parts.engine.run(carry_out, call.parts, call.account, upload, claim)
-
-        return await call.parts.repeats.once(call.account, key, same, work)
+        return await once(call, key, said(upload), partial(carry_out_creation, call, upload), in_engine=True)
 
 
-def carry_out(parts: Parts, account: int, upload: Upload, claim: Claim) -> Reply:
+def carry_out_creation(call: Call, upload: Upload, claim: Claim) -> Reply:
     """Creates the audience, or checks its file; the answer commits together with the audience."""
     if upload.problem is not None:
         raise upload.problem
-    wanted = creation.instructions(upload.fields)
+    wanted = judging.instructions(upload.fields)
     if wanted.dry_run:
-        return answer.found("Audience checked", reports.in_order(parts.creation.check(upload, wanted)))
-    made = parts.creation.create(
-        account, upload, wanted, lambda connection, new: parts.repeats.keep(connection, claim, answer.created(new))
-    )
-    return answer.created(made)
+        return checked(call, upload, wanted)
+    commit = committing(call, claim, "create", answer.created)
+    return answer.created(call.parts.creation.create(call.account, upload, wanted, commit))
+
+
+async def replace_audience(call: Call) -> Reply:
+    """All contacts of an audience are replaced by a file's; readers see the old ones until then."""
+    return await change_by_file(call, carry_out_replacement)
+
+
+def carry_out_replacement(call: Call, opened: Opened, upload: Upload, claim: Claim) -> Reply:
+    """Replaces the contacts, or checks the file that would."""
+    wanted = judging.instructions({**upload.fields, "name": opened.row["name"]})
+    if wanted.dry_run:
+        return checked(call, upload, wanted)
+    commit = committing(call, claim, "replace")
+    audience_id = call.request.path_params["id"]
+    return answer.changed(call.parts.creation.replace(call.account, audience_id, upload, wanted, commit))
+
+
+async def append_contacts(call: Call) -> Reply:
+    """A further file is added to an audience."""
+    return await change_by_file(call, carry_out_append)
+
+
+def carry_out_append(call: Call, opened: Opened, upload: Upload, claim: Claim) -> Reply:
+    """Appends the file, or checks it against the contacts that are there."""
+    wanted = judging.instructions({**upload.fields, "name": opened.row["name"]})
+    if wanted.dry_run:
+        return checked(call, upload, wanted, opened)
+    commit = committing(call, claim, "append")
+    audience_id = call.request.path_params["id"]
+    return answer.changed(call.parts.creation.append(call.account, audience_id, upload, wanted, commit))
+
+
+async def rename_audience(call: Call) -> Reply:
+    """Another name for an audience."""
+    key = read_key(call)
+    shape = '{"name": "NE_USA-above60"}'
+    body = await json_body.read(call.parts.inbox, call.request, Rename, MAX_RENAME_BYTES, shape)
+
+    def work(claim: Claim) -> Reply:
+        rename, commit = call.parts.changes.rename, committing(call, claim, "rename")
+        return answer.changed(rename(call.account, call.request.path_params["id"], body.value.name, commit))
+
+    return await once(call, key, Said(sha256=body.sha256), work, in_engine=False)
+
+
+async def delete_audience(call: Call) -> Reply:
+    """An audience is taken away; it can be restored for 7 days."""
+
+    def work(claim: Claim) -> Reply:
+        delete, commit = call.parts.changes.delete, committing(call, claim, "delete")
+        return answer.changed(delete(call.account, call.request.path_params["id"], commit))
+
+    return await once(call, read_key(call), Said(), work, in_engine=False)
+
+
+async def restore_audience(call: Call) -> Reply:
+    """The last PUT, append or DELETE is undone."""
+
+    def work(claim: Claim) -> Reply:
+        restore, commit = call.parts.changes.restore, committing(call, claim, "restore")
+        return answer.changed(restore(call.account, call.request.path_params["id"], commit))
+
+    return await once(call, read_key(call), Said(), work, in_engine=False)
 
 
 async def list_audiences(call: Call) -> Reply:
@@ -54,3 +124,36 @@ async def get_audience(call: Call) -> Reply:
     audience_id = call.request.path_params["id"]
     found = await anyio.to_thread.run_sync(call.parts.library.report, call.account, audience_id)
     return answer.found("Audience retrieved", reports.in_order(found))
+
+
+async def change_by_file(call: Call, work: Callable[[Call, Opened, Upload, Claim], Reply]) -> Reply:
+    """Receives the file for an audience that takes one, and has `work` change the audience by it.
+
+    An audience that is not there is refused before the file is received; but a request with a key may repeat one that
+    was answered when it was.
+    """
+    key = read_key(call)
+    await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
+    audience_id = call.request.path_params["id"]
+    changeable = partial(call.parts.creation.changeable, call.account, audience_id)
+    if key is None:
+        await anyio.to_thread.run_sync(changeable)
+
+    def carry_out(claim: Claim) -> Reply:
+        if upload.problem is not None:
+            raise upload.problem
+        return work(call, changeable(), upload, claim)
+
+    async with call.parts.inbox.receive(call.request) as upload:
+        return await once(call, key, said(upload), carry_out, in_engine=True)
+
+
+def checked(call: Call, upload: Upload, wanted: judging.Instructions, opened: Opened | None = None) -> Reply:
+    """The report of a dry run."""
+    report = call.parts.creation.check(call.account, upload, wanted, opened)
+    return answer.found("Audience checked", reports.in_order(report))
+
+
+def said(upload: Upload) -> Said:
+    """What a form said."""
+    return Said(upload.fields, upload.sha256)

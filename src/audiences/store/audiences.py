@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.engine import RowMapping
 
-from audiences.store.schema import audience_files, audiences
+from audiences.store import reads
+from audiences.store.schema import audience_files, audiences, suppression_lists
 
 
 def add(connection: Connection, values: dict[str, object]) -> None:
@@ -23,10 +24,17 @@ def add_file(connection: Connection, values: dict[str, object]) -> None:
     connection.execute(insert(audience_files).values(**values))
 
 
-def find(connection: Connection, account: int, audience_id: int) -> RowMapping | None:
+def find(connection: Connection, account: int, audience_id: int, *, deleted_too: bool = False) -> RowMapping | None:
     """The audience, or None if it is unknown, deleted, or another account's."""
-    mine = and_(audiences.c.id == audience_id, audiences.c.account_id == account, audiences.c.deleted_time.is_(None))
+    mine = and_(audiences.c.id == audience_id, audiences.c.account_id == account)
+    if not deleted_too:
+        mine = and_(mine, audiences.c.deleted_time.is_(None))
     return connection.execute(select(audiences).where(mine)).mappings().first()
+
+
+def change(connection: Connection, audience_id: int, **values: object) -> None:
+    """Sets columns of an audience."""
+    connection.execute(update(audiences).where(audiences.c.id == audience_id).values(**values))
 
 
 def files(connection: Connection, audience_id: int, version: int) -> list[RowMapping]:
@@ -69,15 +77,18 @@ def page(
 
 
 def stored_bytes(connection: Connection, account: int) -> int:
-    """Bytes of all files kept for the account, old versions among them: what its quota counts."""
+    """Bytes of all files kept for the account, old versions and its list among them: what its quota counts."""
     joined = audience_files.join(audiences, audience_files.c.audience_id == audiences.c.id)
     total = select(func.coalesce(func.sum(audience_files.c.stored_bytes), 0)).select_from(joined)
-    return int(connection.execute(total.where(audiences.c.account_id == account)).scalar_one())
+    lists = select(func.coalesce(func.sum(suppression_lists.c.stored_bytes), 0))
+    counted = (total.where(audiences.c.account_id == account), lists.where(suppression_lists.c.account_id == account))
+    return sum(int(connection.execute(part).scalar_one()) for part in counted)
 
 
-def objects_in_use(connection: Connection, names: Collection[str]) -> set[str]:
-    """Those of `names` that some row refers to; all others are rubbish."""
-    used: set[str] = set()
-    for column in (audience_files.c.contacts_object, audience_files.c.rejects_object):
+def objects_in_use(connection: Connection, names: Collection[str], now: int) -> set[str]:
+    """Those of `names` that some row refers to, or that are being read; all others are rubbish."""
+    used = reads.held(connection, names, now)
+    columns = (audience_files.c.contacts_object, audience_files.c.rejects_object, suppression_lists.c.object)
+    for column in columns:
         used.update(connection.execute(select(column).where(column.in_(names))).scalars())
     return used

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from audiences.errors import CannotOpen, DiskFull
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # The newest migration. A test holds it against the scripts; so a start need not load Alembic to find nothing to do.
-HEAD = "0001"
+HEAD = "0002"
 
 # Seconds that a writer waits for the one before it. Writes are short: a row or two and a sync.
 BUSY_TIMEOUT_S = 30
@@ -75,6 +76,19 @@ class Database:
         with self.read() as connection:
             return connection.execute(text("SELECT 1")).scalar() == 1
 
+    def empty_log(self) -> None:
+        """Moves SQLite's write-ahead log into the database and empties it, so that nothing deleted is left in it.
+
+        Transactions under way are waited for, up to `BUSY_TIMEOUT_S`; then the log keeps it until the next time.
+        """
+        if self.engine.dialect.name == "sqlite":
+            with self.engine.connect() as connection:
+                # It has to be outside of a transaction; SQLAlchemy begins one with its first own statement.
+                raw = connection.connection.dbapi_connection
+                assert raw is not None  # noqa: S101 - a connection that is open has one
+                with suppress(sqlite3.OperationalError):
+                    raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Closes every connection."""
         self.engine.dispose()
@@ -107,7 +121,8 @@ def configure_sqlite(engine: Engine) -> None:
         connection.isolation_level = None  # BEGIN is ours, below
         # SQLite's own folds the case of ASCII alone; names are of any script.
         connection.create_function("lower", 1, lambda text: text and text.casefold(), deterministic=True)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        # What is deleted is overwritten, too: the catalog may have quoted a person who was erased.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}")
         found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
         if found != ["wal", 2]:

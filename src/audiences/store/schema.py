@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -57,7 +59,8 @@ keys = Table(
     Index(None, "account_id"),
 )
 
-# A deleted audience's row stays, so that its id is never given to another one.
+# A deleted audience's row stays, so that its id is never given to another one. `version` is the content that readers
+# see; `newest_version` the last one that was made, since undoing a change goes back to an earlier one.
 audiences = Table(
     "audiences",
     metadata,
@@ -66,6 +69,7 @@ audiences = Table(
     Column("name", String(255), nullable=False),
     Column("type", String(16), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("newest_version", Integer, nullable=False, server_default="1"),
     Column("created_time", BigInteger, nullable=False),
     Column("updated_time", BigInteger, nullable=False),
     Column("deleted_time", BigInteger),
@@ -73,8 +77,21 @@ audiences = Table(
     Index(None, "account_id", "created_time", "id"),
 )
 
+# What made each version but the first out of which one before it, and when; `undone_time`: a restore went back there.
+audience_changes = Table(
+    "audience_changes",
+    metadata,
+    Column("audience_id", ForeignKey("audiences.id"), primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("version_before", Integer, nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    Column("undone_time", BigInteger),
+    CheckConstraint("kind IN ('replace', 'append', 'delete')", name="kind"),
+)
+
 # The files that an audience was made from, in upload order. One counts from `first_version` to `last_version`;
-# NULL: it still counts.
+# NULL: it still counts. `retired_time` is when it ceased to.
 audience_files = Table(
     "audience_files",
     metadata,
@@ -82,6 +99,7 @@ audience_files = Table(
     Column("audience_id", ForeignKey("audiences.id"), nullable=False),
     Column("first_version", Integer, nullable=False),
     Column("last_version", Integer),
+    Column("retired_time", BigInteger),
     Column("position", Integer, nullable=False),
     Column("accepted", BigInteger, nullable=False),
     Column("stored_bytes", BigInteger, nullable=False),
@@ -90,11 +108,13 @@ audience_files = Table(
     Column("contacts_object", String(255)),
     Column("rejects_object", String(255)),
     Index(None, "audience_id"),
+    Index(None, "retired_time"),
     UniqueConstraint("contacts_object"),
     UniqueConstraint("rejects_object"),
 )
 
-# While `answer` is NULL the request is running, and its twin has to wait until `lease_until`.
+# While `answer` is NULL the request is running, and its twin has to wait until `lease_until`. `quotes_rows`: the answer
+# holds samples of rows.
 idempotency = Table(
     "idempotency",
     metadata,
@@ -105,5 +125,53 @@ idempotency = Table(
     Column("created_time", BigInteger, nullable=False),
     Column("lease_until", BigInteger, nullable=False),
     Column("answer", LargeBinary),
+    Column("quotes_rows", Boolean, nullable=False, server_default=false()),
     Index(None, "created_time"),
+)
+
+# An account's do-not-contact list: one Parquet file, replaced as a whole by each change.
+suppression_lists = Table(
+    "suppression_lists",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("object", String(255)),
+    Column("phones", BigInteger, nullable=False),
+    Column("hashes", BigInteger, nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("updated_time", BigInteger, nullable=False),
+    UniqueConstraint("object"),
+)
+
+# Stored files that a stream under way reads; none of them is removed until the lease lapses.
+reads = Table(
+    "reads",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("object", String(255), primary_key=True),
+    Column("lease_until", BigInteger, nullable=False),
+    Index(None, "object"),
+    Index(None, "lease_until"),
+)
+
+# Who changed what, and when. `subject` is an audience's id where there is one, never a number or a name.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("subject", String(64)),
+    Column("details", JSON, nullable=False),
+    Index(None, "account_id", "created_time"),
+)
+
+# Keys of the server's own, made when they are first needed.
+secret_keys = Table(
+    "secret_keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary(32), nullable=False),
 )

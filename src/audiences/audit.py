@@ -1,0 +1,29 @@
+"""The audit log: who changed what, and when. It holds ids and counts, never a number, a name or a cell."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from audiences.clock import Clock
+from audiences.store import audit
+
+
+class Audit:
+    """The log of one catalog."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def note(
+        self,
+        connection: Connection,
+        account: int,
+        actor: str,
+        action: str,
+        *,
+        subject: str | None = None,
+        details: dict[str, int] | None = None,
+    ) -> None:
+        """Adds a record to the caller's transaction: there is never a change without it."""
+        row = {"account_id": account, "created_time": self.clock(), "actor": actor, "action": action}
+        audit.add(connection, row | {"subject": subject, "details": details or {}})

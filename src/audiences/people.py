@@ -1,0 +1,160 @@
+"""What an account holds on one number: found wherever it stands, and erased there.
+
+It is looked for in every stored file of the account: those of current audiences, of old versions, and of deleted
+audiences that can still be restored; and on the do-not-contact list.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+from duckdb import DuckDBPyConnection
+from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
+
+from audiences import clock, people_rows, spellings, suppression_file
+from audiences.clock import Clock
+from audiences.erasure import Commit, Erasure
+from audiences.layout import Layout, Stored
+from audiences.library import Library
+from audiences.models import Erased, Held, HeldCell, HeldContact, HeldReject
+from audiences.people_rows import Sought, Source
+from audiences.sql import Query
+from audiences.store import people as stored
+from audiences.suppressed import Suppressed, on_current
+from audiences.suppressions import Suppressions
+
+# Rows and cells in one answer. A number has a few; one that has more stands in a file that repeats it.
+MAX_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file of the account, as the catalog has it and as it is read."""
+
+    row: RowMapping
+    source: Source
+
+    def at(self, number: int) -> dict[str, Any]:
+        """Where the row of that number stands, as answers say it."""
+        where = {"audience": str(self.row["audience_id"]), "name": self.row["name"], "state": self.row["state"]}
+        return where | {"file": self.row["position"], "row": number}
+
+
+class People:
+    """The people in one catalog, by their numbers."""
+
+    def __init__(self, library: Library, suppressions: Suppressions, now: Clock, spool: Path) -> None:
+        self.library = library
+        self.database, self.files, self.engine = library.database, library.files, library.engine
+        self.suppressions = suppressions
+        self.clock = now
+        self.spool = spool
+        # One erasure at a time: two at once would each find that the other had changed their files, and begin again.
+        self.turn = anyio.Lock()
+
+    def kept(self, connection: Connection, account: int) -> tuple[list[Kept], list[str]]:
+        """Every file of the account, and the names of what is stored of them."""
+        rows = stored.files(connection, account)
+        names = [row[kind] for row in rows for kind in ("contacts_object", "rejects_object") if row[kind] is not None]
+        return [Kept(row, self.source(row)) for row in rows], names
+
+    def source(self, row: RowMapping) -> Source:
+        """What a file is read from."""
+        plan = msgspec.convert(row["layout"], Layout)
+
+        def part(name: str | None) -> Stored | None:
+            return None if name is None else Stored(row["position"], self.files.local(name), plan)
+
+        return Source(part(row["contacts_object"]), part(row["rejects_object"]))
+
+    def held(self, account: int, phone: int, files: Sequence[Kept]) -> Held:
+        """All that the account holds on the number; at most `MAX_ROWS` rows and cells of the files."""
+        with self.engine.connection() as connection:
+            country, line_type, time_zones = known(connection, phone)
+            since = self.suppressed_since(connection, account, phone)
+            found = Held(
+                phone=str(phone),
+                country=country,
+                line_type=line_type,
+                time_zones=time_zones,
+                suppressed=since is not None,
+                suppressed_time=None if since is None else clock.in_seconds(since),
+                contacts=[],
+                rejects=[],
+                cells=[],
+                more=False,
+            )
+            sought = Sought(phone, spellings.pattern(connection, phone))
+            for file in files:
+                if found.more:
+                    break
+                add_rows(connection, file, sought, found)
+        return found
+
+    def erase(self, account: int, phone: int, commit: Commit) -> Erased:
+        """Erases the number from everything that the account holds; what was erased.
+
+        `commit` is called with it inside the transaction from which on nobody finds the number any more.
+        """
+        with tempfile.TemporaryDirectory(dir=self.spool) as name:
+            folder = Path(name)
+            with self.engine.connection() as connection:
+                self.suppressions.forget(connection, account, phone, folder)
+                since = self.suppressed_since(connection, account, phone)
+                sought = Sought(phone, spellings.pattern(connection, phone))
+            return Erasure(self, account, sought, folder).carry_out(commit, suppressed=since is not None)
+
+    def suppressed_since(self, connection: DuckDBPyConnection, account: int, phone: int) -> int | None:
+        """When the number was put on the do-not-contact list, in milliseconds; None if it is not there."""
+
+        def read(listed: Suppressed | None) -> int | None:
+            if listed is None:
+                return None
+            query = Query()
+            statement = f"SELECT min(added_time) FROM ({suppression_file.chosen(listed, phone, query)})"
+            ((since,),) = connection.execute(statement, query.bound).fetchall()
+            return since  # type: ignore[no-any-return]
+
+        return on_current(partial(self.suppressions.current, account), read)
+
+
+def known(connection: DuckDBPyConnection, phone: int) -> tuple[str | None, str | None, list[str]]:
+    """What the numbering plan says of the number: country, line type, time zones; nothing of one that is not valid."""
+    found = connection.execute(
+        """
+        SELECT country, line_type, time_zones FROM numbering_places
+        JOIN (SELECT place FROM numbering_plan WHERE lo <= $1::UBIGINT ORDER BY lo DESC LIMIT 1) USING (place)
+        """,
+        [phone],
+    ).fetchone()
+    return found or (None, None, [])
+
+
+def add_rows(connection: DuckDBPyConnection, file: Kept, sought: Sought, found: Held) -> None:
+    """Adds what a file holds on the number, as far as there is room; then `more` says if there is more."""
+
+    def room() -> int:
+        return MAX_ROWS + 1 - len(found.contacts) - len(found.rejects) - len(found.cells)
+
+    source = file.source
+    if source.contacts is not None:
+        for contact in people_rows.contacts(connection, source.contacts, sought, room()):
+            found.contacts.append(HeldContact(**file.at(contact.row), columns=contact.columns))
+        for row, column, text in people_rows.cells(connection, source.contacts, sought, room()):
+            found.cells.append(HeldCell(**file.at(row), column=column, text=text))
+    if source.rejects is not None:
+        for one in people_rows.rejects(connection, source, sought, room()):
+            reject = HeldReject(**file.at(one.row), reason=one.reason, columns=one.columns, raw=one.raw)
+            found.rejects.append(reject)
+    if room() == 0:
+        found.more = True
+        last = next(rows for rows in (found.rejects, found.cells, found.contacts) if rows)
+        last.pop()

@@ -1,0 +1,21 @@
+"""Statements on the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.engine import RowMapping
+
+from audiences.store.schema import audit
+
+
+def add(connection: Connection, values: Mapping[str, object]) -> None:
+    """Stores a record; `values` are the columns of `schema.audit`."""
+    connection.execute(insert(audit).values(**values))
+
+
+def every(connection: Connection, account: int) -> list[RowMapping]:
+    """All records of the account, oldest first."""
+    chosen = select(audit).where(audit.c.account_id == account).order_by(audit.c.id)
+    return list(connection.execute(chosen).mappings())

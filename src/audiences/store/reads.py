@@ -1,0 +1,37 @@
+"""Statements on reads under way: each holds the stored files that it reads, under a lease that it renews."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, and_, delete, insert, select, update
+
+from audiences.store.schema import reads
+
+
+def add(connection: Connection, read_id: str, names: Collection[str], lease_until: int) -> None:
+    """Holds the files `names`."""
+    rows = [{"id": read_id, "object": name, "lease_until": lease_until} for name in set(names)]
+    if rows:
+        connection.execute(insert(reads), rows)
+
+
+def renew(connection: Connection, read_id: str, lease_until: int) -> None:
+    """Holds them longer."""
+    connection.execute(update(reads).where(reads.c.id == read_id).values(lease_until=lease_until))
+
+
+def remove(connection: Connection, read_id: str) -> None:
+    """Lets go of them."""
+    connection.execute(delete(reads).where(reads.c.id == read_id))
+
+
+def held(connection: Connection, names: Collection[str], now: int) -> set[str]:
+    """Those of `names` that a read holds: they must not be removed yet."""
+    wanted = and_(reads.c.object.in_(names), reads.c.lease_until > now)
+    return set(connection.execute(select(reads.c.object).where(wanted)).scalars())
+
+
+def remove_lapsed(connection: Connection, now: int) -> int:
+    """Removes the marks of reads whose node died; how many."""
+    return connection.execute(delete(reads).where(reads.c.lease_until <= now)).rowcount

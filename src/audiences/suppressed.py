@@ -1,0 +1,71 @@
+"""The do-not-contact list as the engine sees it: a condition on a column of phones, whatever statement it stands in.
+
+A list is a Parquet file of `phone` BIGINT, E.164 digits, or NULL for a person who was erased: of them only `hash` is
+left, the HMAC-SHA256 (RFC 2104) of the digits under a key of the server's own; and `added_time` BIGINT, milliseconds.
+It is sorted by phone, hashes last. An account with nothing on its list has no file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+BLOCK_BYTES = 64
+
+Bind = Callable[[object], str]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """A version of an account's list. `hashes` is how many erased numbers are on it, hashed with `key`."""
+
+    path: Path
+    hashes: int
+    key: bytes
+
+    @property
+    def name(self) -> str:
+        """The name of its file in the store, which tells this version from every other one."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    def names(self, phone: str, bind: Bind) -> str:
+        """The condition that the list has the number in the expression `phone`, a whole number that is not NULL."""
+        path = bind(str(self.path))
+        listed = f"{phone} IN (SELECT phone FROM read_parquet({path}) WHERE phone IS NOT NULL)"
+        if not self.hashes:
+            return listed
+        hashed = f"{hash_of(phone, self.key, bind)} IN (SELECT hash FROM read_parquet({path}) WHERE hash IS NOT NULL)"
+        return f"({listed} OR {hashed})"
+
+
+def hash_of(phone: str, key: bytes, bind: Bind) -> str:
+    """The expression of the keyed hash (64 hex digits) of the number in the expression `phone`."""
+    padded = key.ljust(BLOCK_BYTES, b"\0")
+    inner, outer = (bind(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))
+    return f"sha256({outer}::BLOB || unhex(sha256({inner}::BLOB || encode({phone}::VARCHAR))))"
+
+
+def keyed_hash(phone: int, key: bytes) -> str:
+    """The same hash of one number."""
+    return hmac.new(key, str(phone).encode(), hashlib.sha256).hexdigest()
+
+
+def on_current(current: Callable[[], Suppressed | None], read: Callable[[Suppressed | None], Result]) -> Result:
+    """What `read` makes of the list that `current` finds, and of the newer one where that is replaced meanwhile.
+
+    The file of a list is removed when it is replaced, which may be between the two.
+    """
+    while True:
+        listed = current()
+        try:
+            return read(listed)
+        except duckdb.IOException:
+            if current() == listed:
+                raise

@@ -1,0 +1,200 @@
+"""The account's do-not-contact list: what is on it, and how it changes.
+
+A list is one immutable file, replaced as a whole by each change; the catalog's row says which one counts. Of two
+changes at once the later one finds that the row has moved, and is made again on what the earlier one left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import duckdb
+import msgspec
+from duckdb import DuckDBPyConnection
+from msgspec import Meta
+from sqlalchemy import Connection
+
+from audiences import cursors, quota, suppression_file
+from audiences.clock import Clock
+from audiences.engine import Engine
+from audiences.errors import Refusal
+from audiences.settings import Settings
+from audiences.store import reads, secret_keys
+from audiences.store import suppressions as stored
+from audiences.store.database import Database
+from audiences.store.files import FileStore
+from audiences.suppressed import Suppressed, on_current
+from audiences.suppression_file import Kind, Written
+
+HASH_KEY = "suppressions"
+
+# The list after a change, in the spool.
+NEW = "suppressions.parquet"
+
+# What a caller adds to the transaction of a change: called with how many numbers that had an effect on.
+Commit = Callable[[Connection, int], None]
+Result = TypeVar("Result")
+Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class ListMoved(Exception):
+    """The list was changed while this change was made on the one before."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of an account's list; number 0 is that of an account which never had any."""
+
+    number: int = 0
+    stored_bytes: int = 0
+    listed: Suppressed | None = None
+
+
+class Suppressions:
+    """The lists of one catalog."""
+
+    def __init__(self, settings: Settings, database: Database, files: FileStore, engine: Engine, clock: Clock) -> None:
+        self.settings = settings
+        self.database = database
+        self.files = files
+        self.engine = engine
+        self.clock = clock
+        self.key = secret_keys.ensure(database, HASH_KEY)
+
+    def current(self, account: int) -> Suppressed | None:
+        """The account's list as it is now, or None if it is empty."""
+        return self.newest(account).listed
+
+    def current_in(self, connection: Connection, account: int) -> Suppressed | None:
+        """The same in the caller's transaction."""
+        return self.newest_in(connection, account).listed
+
+    def newest(self, account: int) -> Version:
+        """The version that counts now."""
+        with self.database.read() as connection:
+            return self.newest_in(connection, account)
+
+    def newest_in(self, connection: Connection, account: int) -> Version:
+        """The same in the caller's transaction."""
+        row = stored.find(connection, account)
+        if row is None:
+            return Version()
+        name = row["object"]
+        listed = None if name is None else Suppressed(self.files.local(name), row["hashes"], self.key)
+        return Version(row["version"], row["stored_bytes"], listed)
+
+    def page(self, account: int, phone: int | None, limit: int, cursor: str | None) -> tuple[msgspec.Raw, str | None]:
+        """Numbers on the list, by number, and the next page's cursor; of `phone` alone if one is given.
+
+        Raises InvalidCursor.
+        """
+        after = -1 if cursor is None else cursors.decode(cursor, Position)
+        with self.engine.connection() as connection:
+
+            def read(listed: Suppressed | None) -> tuple[bytes, int | None]:
+                return suppression_file.page(connection, listed, phone, limit, after)
+
+            items, last = on_current(partial(self.current, account), read)
+        return msgspec.Raw(items), None if last is None else cursors.encode(last)
+
+    def write_csv(self, account: int, phone: int | None, target: Path) -> None:
+        """Writes the whole list to `target`, as `phone1,added_time`; of `phone` alone if one is given."""
+        with self.engine.connection() as connection:
+
+            def write(listed: Suppressed | None) -> None:
+                suppression_file.write_csv(connection, listed, phone, target)
+
+            on_current(partial(self.current, account), write)
+
+    def check(self, connection: DuckDBPyConnection, account: int, kind: Kind) -> int:
+        """On how many of the numbers in the connection's table `wanted` a change would have an effect."""
+
+        def look(listed: Suppressed | None) -> int:
+            return suppression_file.changes(connection, listed, kind)
+
+        return on_current(partial(self.current, account), look)
+
+    def change(self, connection: DuckDBPyConnection, account: int, kind: Kind, folder: Path, commit: Commit) -> int:
+        """Adds or removes the numbers in the connection's table `wanted`; on how many that had an effect.
+
+        The new list is written in `folder`, a place in the spool. Raises QuotaExceeded, and then nothing is changed.
+        """
+
+        def make(before: Version) -> int:
+            changed = suppression_file.changes(connection, before.listed, kind)
+            if not changed:
+                with self.database.write() as catalog:
+                    commit(catalog, changed)
+                return changed
+            written = suppression_file.write(connection, before.listed, kind, folder / NEW, self.clock())
+
+            def settle(catalog: Connection) -> None:
+                if kind == "add":
+                    quota.check(catalog, self.settings, account, written.size - before.stored_bytes)
+                commit(catalog, changed)
+
+            self.publish(account, before, written, settle)
+            return changed
+
+        return self.on_newest(account, make)
+
+    def forget(self, connection: DuckDBPyConnection, account: int, phone: int, folder: Path) -> None:
+        """Leaves only the keyed hash of the number where it is on the list: it stays suppressed, since when it was.
+
+        A hash is longer than a number; a full quota does not stand in the way of an erasure.
+        """
+
+        def make(before: Version) -> None:
+            if before.listed is not None:
+                written = suppression_file.write_hashed(connection, before.listed, phone, folder / NEW)
+                if written is not None:
+                    self.publish(account, before, written, lambda _: None)
+
+        self.on_newest(account, make)
+
+    def on_newest(self, account: int, make: Callable[[Version], Result]) -> Result:
+        """What `make` returns for the newest version; it is called again where that was replaced meanwhile."""
+        while True:
+            before = self.newest(account)
+            try:
+                return make(before)
+            except ListMoved:
+                continue
+            except duckdb.IOException:
+                if self.newest(account) == before:
+                    raise
+
+    def publish(self, account: int, before: Version, written: Written, settle: Callable[[Connection], None]) -> None:
+        """Makes the list that was written the one that counts, after `before`; `settle` joins the transaction.
+
+        Raises ListMoved, and what `settle` does.
+        """
+        name = self.files.put(written.path, "suppressions") if written else None
+        values: dict[str, object] = {"object": name, "phones": written.phones, "hashes": written.hashes}
+        values |= {"stored_bytes": written.size if written else 0, "updated_time": self.clock()}
+        try:
+            with self.database.write() as catalog:
+                if not stored.change(catalog, account, before.number, values):
+                    raise ListMoved  # noqa: TRY301 - it ends the transaction
+                settle(catalog)
+        except (Refusal, ListMoved, OSError):
+            # Whatever else goes wrong, it is not known whether the row was committed; the sweeper will.
+            if name is not None:
+                self.files.remove(name)
+            raise
+        if before.listed is not None:
+            self.retire(before.listed.name)
+
+    def retire(self, name: str) -> None:
+        """Removes the file of a list that was replaced, unless a read holds it; then the sweeper will."""
+        with self.database.read() as connection:
+            held = reads.held(connection, [name], self.clock())
+        if not held:
+            # The change has been made; a file that cannot be removed must not make it look as if it had not.
+            with contextlib.suppress(OSError):
+                self.files.remove(name)

@@ -1,0 +1,530 @@
+"""A person by their number: all that is held is disclosed, and an erasure leaves nothing of it anywhere."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+
+from audiences import clock, reference, spellings, sweep
+from audiences.contacts import ROW_GROUP
+from audiences.inbox import Upload
+from audiences.judging import Instructions, Judge, Judged
+from audiences.keys import PEOPLE, READ, WRITE
+from audiences.layout import FIRST_FILE, PHONE
+from audiences.library import Library
+from audiences.parts import Parts
+from audiences.people import People
+from audiences.set_aside import Against
+from audiences.store import audit, reads
+from audiences.store.files import FolderStore
+from audiences.store.schema import audience_files, idempotency
+from conftest import settings_in
+from support import Client, Made, Service, started
+
+NUMBER = "442079832100"
+SPELLINGS = [NUMBER, "+44 20 7983 2100", "0044-20-7983-2100", "+44 (0)20 7983 2100", "tel:+44.20/79832100"]
+ALL_SCOPES = (READ, WRITE, PEOPLE)
+LIST = (
+    "phone1,name,phone2,note\n"
+    f"{NUMBER},Ann,,hers\n"
+    "+44 20 7983 2100,Ann twice,,\n"
+    f"447912345678,Bob,0044 20 7983 2100,friend of Ann; call +44 (0)20 7983 2100\n"
+    f"447912345679,Cy,,an order 1{NUMBER} and 20 7983 2100 without its country\n"
+    f"call me,Di,,at {NUMBER}.\n"
+    f"bad,Ed,,surplus,{NUMBER}\n"
+    "also bad,Flo,,\n"
+)
+
+
+@pytest.fixture
+def people(service: Service) -> Any:
+    """A client whose key may ask for people, too."""
+    with service.client(scopes=ALL_SCOPES) as client:
+        yield client
+
+
+def key() -> dict[str, str]:
+    """A new idempotency key."""
+    return {"Idempotency-Key": secrets.token_hex(8)}
+
+
+def held(client: Client, phone: str = NUMBER) -> dict[str, Any]:
+    """All that is held on the number."""
+    found: dict[str, Any] = client.get(f"/contacts/{phone}")["data"]
+    return found
+
+
+def erase(client: Client, phone: str = NUMBER, **headers: str) -> dict[str, Any]:
+    """What was erased of it."""
+    response = client.http.delete(f"/contacts/{phone}", headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.json()["description"] == "Operation successful"
+    erased: dict[str, Any] = response.json()["data"]
+    return erased
+
+
+def change(made: Made, method: str, path: str, content: str) -> None:
+    """Sends a file for an audience that there is."""
+    response = made.client.http.request(method, f"/audiences/{made.id}{path}", files={"audience_file": content})
+    assert response.status_code == 200, response.text
+
+
+def remove(made: Made) -> None:
+    """Deletes the audience."""
+    assert made.client.http.delete(f"/audiences/{made.id}").status_code == 200
+
+
+def is_whole(counts: dict[str, Any]) -> bool:
+    """Whether every row is in one of the counts (invariant 1)."""
+    told = sum(counts[name] for name in ("accepted", "duplicates", "suppressed", "rejected"))
+    by_reason = sum(counts["rejected_by_reason"].values()) == counts["rejected"]
+    return bool(counts["rows"] == told + counts.get("erased", 0) and by_reason)
+
+
+def test_all_that_is_held_on_a_number_is_told_with_its_place_and_state(people: Client) -> None:
+    made = people.create(LIST, name="kept")
+    change(made, "PUT", "", f"phone1,name\n{NUMBER},Ann now\n")
+    gone = people.create(f"phone1\n{NUMBER}\n", name="gone")
+    remove(gone)
+
+    found = held(people, "+" + NUMBER)
+
+    known = {"phone": NUMBER, "country": "GB", "line_type": "fixed_line", "time_zones": ["Europe/London"]}
+    assert {name: found[name] for name in known} == known
+    assert (found["suppressed"], found["suppressed_time"], found["more"]) == (False, None, False)
+    assert [(row["audience"], row["state"], row["row"], row["columns"]) for row in found["contacts"]] == [
+        (gone.id, "deleted", 2, {}),
+        (made.id, "replaced", 2, {"name": "Ann", "phone2": "", "note": "hers"}),
+        (made.id, "current", 2, {"name": "Ann now"}),
+    ]
+    assert [(row["row"], row["reason"]) for row in found["rejects"]] == [
+        (3, "duplicate"),
+        (6, "not_a_number"),
+        (7, "malformed_row"),
+    ]
+    assert found["rejects"][2]["raw"] == f"bad,Ed,,surplus,{NUMBER}"
+    assert [(row["row"], row["column"]) for row in found["cells"]] == [(4, "phone2"), (4, "note")]
+    assert {row["name"] for row in found["contacts"]} == {"kept", "gone"}
+
+
+def test_of_a_number_that_nobody_knows_the_answer_is_empty(people: Client) -> None:
+    nothing: dict[str, Any] = {"contacts": [], "rejects": [], "cells": [], "more": False}
+    nothing |= {"suppressed": False, "suppressed_time": None}
+    assert held(people, "4402079832100") == {
+        "phone": "4402079832100",
+        "country": None,
+        "line_type": None,
+        "time_zones": [],
+        **nothing,
+    }
+    assert erase(people) == {"audiences": 0, "contacts": 0, "rejects": 0, "cells": 0, "suppressed": False}
+
+
+def test_an_answer_has_a_thousand_rows_at_most_and_says_that_there_is_more(people: Client) -> None:
+    people.create("phone1\n" + f"{NUMBER}\n" * 1001)
+    found = held(people)
+    assert (len(found["contacts"]) + len(found["rejects"]), found["more"]) == (1000, True)
+    assert erase(people)["rejects"] == 1000
+
+
+@pytest.mark.parametrize("path", ["02079832100", "44207", "x", "4" * 18, "+-1", "44%2020%207983%202100"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_what_is_no_number_is_refused_and_not_repeated(people: Client, method: str, path: str) -> None:
+    response = people.http.request(method, f"/contacts/{path}")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (400, "invalid_parameter")
+    assert "02079832100" not in response.text
+
+
+def test_without_the_scope_nothing_is_told_and_nothing_erased(service: Service, client: Client) -> None:
+    client.create(LIST)
+    for method in ("GET", "DELETE"):
+        assert client.http.request(method, f"/contacts/{NUMBER}").status_code == 403
+    with service.client(client.account, scopes=[PEOPLE]) as allowed:
+        assert len(held(allowed, "00" + NUMBER)["contacts"]) == 1
+
+
+def test_another_account_sees_nothing_of_it_and_keeps_its_own(people: Client, service: Service) -> None:
+    mine = people.create(LIST)
+    with service.client(scopes=ALL_SCOPES) as stranger:
+        theirs = stranger.create(LIST)
+        before = (theirs.report, theirs.contacts(), theirs.rejects())
+        erase(people)
+        assert (theirs.report, theirs.contacts(), theirs.rejects()) == before
+        assert len(held(stranger)["contacts"]) == 1
+    assert mine.report["erased"] == 4
+
+
+def test_rows_of_the_number_go_and_of_other_rows_only_the_cells_in_which_it_stands(people: Client) -> None:
+    made = people.create(LIST)
+    assert erase(people) == {"audiences": 1, "contacts": 1, "rejects": 3, "cells": 2, "suppressed": False}
+
+    report = made.report
+    assert is_whole(report)
+    assert is_whole(report["files"][0])
+    counts = {name: report[name] for name in ("rows", "accepted", "user_count", "duplicates", "rejected", "erased")}
+    assert counts == {"rows": 7, "accepted": 2, "user_count": 2, "duplicates": 0, "rejected": 1, "erased": 4}
+    assert (report["countries"], report["line_types"]) == ({"GB": 2}, {"mobile": 2})
+    assert [row["columns"] for row in made.contacts()] == [
+        {"name": "Bob", "phone2": "", "note": ""},
+        {"name": "Cy", "phone2": "", "note": f"an order 1{NUMBER} and 20 7983 2100 without its country"},
+    ]
+    assert made.rejects() == [(8, "not_a_number")]
+    assert people.get("/audiences")["data"][0]["user_count"] == 2
+
+
+def test_an_audience_of_nobody_else_is_left_empty(people: Client) -> None:
+    made = people.create(f"phone1\n{NUMBER}\n+{NUMBER}\n")
+    assert erase(people)["contacts"] == 1
+    assert made.report["erased"] == 2
+    assert is_whole(made.report)
+    assert (made.contacts(), made.rejects(), made.csv().strip()) == ([], [], "")
+    change(made, "POST", "/contacts", f"phone1\n{NUMBER}\n")
+    assert made.report["user_count"] == 1, "a later upload may bring the number again"
+
+
+def test_an_erasure_sent_again_is_answered_alike_and_done_once(people: Client, service: Service) -> None:
+    people.create(LIST)
+    once = key()
+    first = erase(people, **once)
+    people.create(LIST)
+    assert erase(people, **once) == first
+    assert len(held(people)["contacts"]) == 1
+    with service.parts.database.read() as connection:
+        noted = [row for row in audit.every(connection, people.account) if row["action"] == "erase"]
+    assert [(row["subject"], row["details"]) for row in noted] == [(None, {**first, "suppressed": 0})]
+
+
+def test_who_is_suppressed_stays_so_and_only_a_hash_of_the_number_is_kept(people: Client) -> None:
+    people.http.post("/suppressions", json={"phones": [NUMBER, "447912345678"]})
+    made = people.create(f"phone1\n{NUMBER}\n447912345679\n")
+    since = held(people)["suppressed_time"]
+
+    assert erase(people) == {"audiences": 1, "contacts": 0, "rejects": 1, "cells": 0, "suppressed": True}
+
+    assert (held(people)["suppressed"], held(people)["suppressed_time"]) == (True, since)
+    assert NUMBER not in people.http.get("/suppressions").text
+    assert made.report["suppressed"] == 0
+    assert is_whole(made.report)
+    again = people.create(f"phone1\n{NUMBER}\n447912345679\n")
+    assert again.report["suppressed"] == 1
+    assert erase(people)["suppressed"], "twice is no more than once"
+
+
+# The same without the digits that only look like the number.
+STRICT = LIST.replace(f"an order 1{NUMBER} and 20 7983 2100 without its country", "x")
+
+
+def fill(client: Client) -> list[Made]:
+    """Puts the number into every place in which it can be; the audiences."""
+    many = "phone1,name,note\n" + "".join(f"{text},Ann,\n" for text in SPELLINGS)
+    first = client.create(STRICT)
+    change(first, "PUT", "", many + "447912345670,Bob,\n")
+    change(first, "POST", "/contacts", f"phone1,who\n{NUMBER},Ann again\n447912345671,{NUMBER}\n")
+    deleted = client.create(STRICT)
+    remove(deleted)
+    client.http.post("/suppressions", json={"phones": [NUMBER]})
+    suppressed = client.create(STRICT)
+    for file, fields in ((STRICT, {"dry_run": "true"}), (f"phone1\n{NUMBER}\n", {}), (f"{NUMBER}\n447912345678\n", {})):
+        response = client.post(file, headers=key(), **fields)
+        assert "7983" in response.text or "suppressed" in response.text
+    return [first, deleted, suppressed]
+
+
+def traces(folder: Path) -> list[str]:
+    """The files under the folder in which the number stands: in their bytes, or once they are decoded."""
+    found = []
+    for path in (each for each in folder.rglob("*") if each.is_file()):
+        content = path.read_bytes()
+        if b"79832100" in content or b"7983 2100" in content or int(NUMBER).to_bytes(8, "little") in content:
+            found.append(f"bytes of {path.name}")
+        if path.suffix == ".parquet":
+            rows = duckdb.connect().execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+            if any("79832100" in re.sub(r"[^0-9]", "", str(cell)) for row in rows for cell in row):
+                found.append(path.name)
+    return found
+
+
+def answers(client: Client, made: list[Made]) -> str:
+    """All that the API tells, but for the number's own address."""
+    paths = ["/audiences", "/suppressions"]
+    paths += [f"/audiences/{each.id}{rest}" for each in made for rest in ("", "/contacts", "/rejects")]
+    told = [client.http.get(path) for path in paths]
+    told += [
+        client.http.get(f"/audiences/{each.id}/{kind}", headers={"Accept": "text/csv"})
+        for each in made
+        for kind in ("contacts", "rejects")
+    ]
+    return "\n".join(response.text for response in told)
+
+
+def test_after_an_erasure_the_number_is_in_no_byte_that_is_kept(
+    start: Callable[..., Service], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of contacts, rejects, raw lines, old versions, deleted audiences, lists, kept answers, and the log."""
+    folder = tmp_path / "data"
+    running = start()
+    with running.client(scopes=ALL_SCOPES) as client:
+        made = fill(client)
+        assert {"bytes of catalog.sqlite-wal", "bytes of catalog.sqlite"} & set(traces(folder))
+        erased = erase(client, **key())
+
+        assert (erased["audiences"], erased["suppressed"]) == (3, True)
+        found = held(client)
+        assert [found[name] for name in ("contacts", "rejects", "cells")] == [[], [], []]
+        assert client.http.post(f"/audiences/{made[1].id}/restore").status_code == 200
+        assert all(is_whole(each.report) for each in made)
+        assert made[1].report["erased"] == 4
+        told = answers(client, made)
+        assert "79832100" not in told
+        assert "7983 2100" not in told
+        with running.parts.database.read() as connection:
+            assert connection.execute(select(idempotency.c.quotes_rows)).scalars().all() == [False]
+    assert "79832100" not in capfd.readouterr().err
+    assert traces(folder) == []
+    assert list((folder / "spool").iterdir()) == []
+
+
+def test_a_replaced_file_goes_at_once_but_for_one_that_is_being_read(people: Client, service: Service) -> None:
+    parts = service.parts
+    made = people.create(LIST)
+    names = objects(parts, made)
+    now = parts.people.clock()
+    with parts.database.write() as connection:
+        reads.add(connection, "a reader", names[:1], now + clock.MINUTE)
+    erase(people)
+    assert [parts.files.local(name).exists() for name in names] == [True, False]
+    with parts.database.write() as connection:
+        reads.remove(connection, "a reader")
+    sweep.remove_stray_files(parts.files, parts.database, parts.people.clock, age_s=0)
+    assert not parts.files.local(names[0]).exists()
+    assert len(made.contacts()) == 2
+
+
+def objects(parts: Parts, made: Made) -> list[str]:
+    """The names of what is stored of an audience's contacts and rejects."""
+    columns = (audience_files.c.contacts_object, audience_files.c.rejects_object)
+    with parts.database.read() as connection:
+        rows = connection.execute(select(*columns).where(audience_files.c.audience_id == int(made.id))).all()
+    return [name for row in rows for name in row if name is not None]
+
+
+def test_an_export_that_is_running_ends_as_it_began(people: Client) -> None:
+    rows = 150_000
+    made = people.create("phone1,note\n" + "".join(f"4479{n:08d},{'x' * 40} {n}\n" for n in range(rows)))
+    with people.http.stream("GET", f"/audiences/{made.id}/contacts", headers={"Accept": "text/csv"}) as response:
+        pieces = response.iter_bytes()
+        text = next(pieces)
+        assert erase(people, "447900149999")["contacts"] == 1
+        text += b"".join(pieces)
+    assert len(text.splitlines()) == rows + 1
+    assert len(made.csv().splitlines()) == rows
+
+
+def test_rows_keep_their_order_and_their_groups(people: Client, service: Service) -> None:
+    made = people.create("phone1\n" + "".join(f"4479{n:08d}\n" for n in range(130_000)))
+    before = layout_of(service.parts, made)
+    erase(people, "447900000500")
+    after = layout_of(service.parts, made)
+    assert (sum(before), sum(after)) == (130_000, 129_999)
+    assert max(after) <= ROW_GROUP
+    assert [row["row"] for row in made.client.get(f"/audiences/{made.id}/contacts", limit=600)["data"]] == [
+        row for row in range(2, 603) if row != 502
+    ]
+
+
+def layout_of(parts: Parts, made: Made) -> list[int]:
+    """How many rows each row group of an audience's contacts has."""
+    path = str(parts.files.local(objects(parts, made)[0]))
+    query = "SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata(?) ORDER BY row_group_id"
+    return [rows for _, rows in duckdb.connect().execute(query, [path]).fetchall()]
+
+
+class Interrupting(FolderStore):
+    """A store that calls `act` once, before the first file of contacts is put while it is armed."""
+
+    act: Callable[[], None] | None = None
+
+    def put(self, source: Path, kind: str) -> str:
+        """See FileStore."""
+        act, self.act = self.act, None
+        if act is not None:
+            act()
+        return super().put(source, kind)
+
+
+def interrupted(parts: Parts) -> Parts:
+    """The parts with an erasure that can be interrupted."""
+    store = Interrupting(parts.settings.data.resolve() / "files")
+    library = Library(parts.database, store, parts.engine, clock.now)
+    people = People(library, parts.suppressions, clock.now, parts.people.spool)
+    return replace(parts, people=people, files=store)
+
+
+def test_what_is_appended_while_a_number_is_erased_is_looked_at_too(tmp_path: Path) -> None:
+    with started(settings_in(tmp_path), interrupted) as running, running.client(scopes=ALL_SCOPES) as client:
+        made = client.create(LIST)
+        store = running.parts.files
+        assert isinstance(store, Interrupting)
+        new = f"phone1,name\n{NUMBER},Ann later\n447912345600,Gus\n"
+        store.act = lambda: change(made, "POST", "/contacts", new)
+        assert erase(client) == {"audiences": 1, "contacts": 1, "rejects": 4, "cells": 2, "suppressed": False}
+        assert [row["columns"]["name"] for row in made.contacts()] == ["Bob", "Cy", "Gus"]
+        assert held(client)["rejects"] == []
+        assert is_whole(made.report)
+
+
+def test_an_erasure_that_cannot_store_its_files_erases_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    with started(settings_in(tmp_path), interrupted) as running, running.client(scopes=ALL_SCOPES) as client:
+        made = client.create(LIST)
+        store = running.parts.files
+        assert isinstance(store, Interrupting)
+        before, names = held(client), objects(running.parts, made)
+        store.act = fail
+        assert client.http.delete(f"/contacts/{NUMBER}").status_code in {500, 507}
+        assert held(client) == before
+        assert sorted(names) == sorted(store.names(0))
+        assert erase(client)["contacts"] == 1
+
+
+class Pausing(Judge):
+    """Judges, and calls `before` or `after` once, as it begins or before it tells what came out."""
+
+    before: Callable[[], None] | None = None
+    after: Callable[[], None] | None = None
+
+    def judge(self, upload: Upload, wanted: Instructions, against: Against) -> Judged:
+        """See Judge."""
+        before, self.before = self.before, None
+        if before is not None:
+            before()
+        judged = super().judge(upload, wanted, against)
+        after, self.after = self.after, None
+        if after is not None:
+            after()
+        return judged
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_number_that_is_erased_while_a_file_is_appended_leaves_no_duplicate_of_nobody(
+    tmp_path: Path, moment: str
+) -> None:
+    """Neither is lost: the contact of before is gone, and the file is held against what is left."""
+
+    def pausing(parts: Parts) -> Parts:
+        parts.creation.judge = Pausing(parts.settings, parts.engine, parts.metrics)
+        return parts
+
+    with started(settings_in(tmp_path), pausing) as running, running.client(scopes=ALL_SCOPES) as client:
+        made = client.create(LIST)
+        setattr(running.parts.creation.judge, moment, lambda: erase(client))
+        change(made, "POST", "/contacts", f"phone1,name\n{NUMBER},Ann later\n447912345600,Gus\n")
+        report = made.report
+        assert (report["user_count"], report["duplicates"], report["erased"]) == (4, 0, 4)
+        assert is_whole(report)
+
+
+def test_a_duplicate_in_a_file_of_the_first_release_is_found_by_the_row_it_repeats(
+    start: Callable[..., Service],
+) -> None:
+    """Such a file of rejects does not hold the number of a duplicate, which may be written without its country."""
+    running = start()
+    with running.client(scopes=ALL_SCOPES) as client:
+        made = client.create("phone1\n020 7983 2100\n(020) 7983-2100\n020 7983 2101\n", default_region="GB")
+        as_first_release(running.parts, made)
+        assert erase(client) == {"audiences": 1, "contacts": 1, "rejects": 1, "cells": 0, "suppressed": False}
+        assert (made.report["accepted"], made.report["erased"], made.rejects()) == (1, 2, [])
+
+
+def as_first_release(parts: Parts, made: Made) -> None:
+    """Turns an audience's rejects into what they were before the second revision of their columns."""
+    path = parts.files.local(objects(parts, made)[1])
+    old = path.with_name("old.parquet")
+    connection = duckdb.connect()
+    connection.execute(
+        f"COPY (SELECT * EXCLUDE ({FIRST_FILE}, {PHONE}) FROM read_parquet($1)) TO $2 (FORMAT parquet)",
+        [str(path), str(old)],
+    )
+    old.replace(path)
+    with parts.database.write() as catalog:
+        mine = audience_files.c.audience_id == int(made.id)
+        found = catalog.execute(select(audience_files.c.layout).where(mine)).scalar_one()
+        catalog.execute(update(audience_files).where(mine).values(layout={**found, "revision": 1}))
+
+
+@pytest.mark.parametrize("text", [*SPELLINGS, "Ann:٤٤٢٠٧٩٨٣٢١٠٠", "x\u200b44\u00a020–7983 2100y", f"{NUMBER}.0"])
+def test_every_way_to_write_a_number_is_found(service: Service, text: str) -> None:
+    assert stands_in(service, text)
+
+
+@pytest.mark.parametrize("text", [f"1{NUMBER}", f"{NUMBER}1", "20 7983 2100", "44 20 7983 210", "٤" + NUMBER, ""])
+def test_digits_of_another_number_are_left_alone(service: Service, text: str) -> None:
+    assert not stands_in(service, text)
+
+
+def stands_in(service: Service, text: str, phone: str = NUMBER) -> bool:
+    """Whether the number stands in the text."""
+    with service.parts.engine.connection() as connection:
+        pattern = spellings.pattern(connection, int(phone))
+        return connection.execute("SELECT regexp_matches($1, $2)", [text, pattern]).fetchone() == (True,)
+
+
+def test_an_italian_zero_makes_another_number(service: Service) -> None:
+    assert not stands_in(service, "+39 (0)312345678", "39312345678")
+
+
+NUMBERS = ["442079832100", "447912345678", "31612345678"]
+CELLS = st.sampled_from([*SPELLINGS, *NUMBERS[1:], "+31 6 12345678", "bad", "", "note", "see 44 2079832100 or 1"])
+
+
+@settings(max_examples=12, deadline=None)
+@given(rows=st.lists(st.tuples(CELLS, CELLS, st.booleans()), min_size=1, max_size=8))
+def test_an_erasure_does_what_the_model_says(service: Service, rows: list[tuple[str, str, bool]]) -> None:
+    """A row of (phone, note, surplus cell), against the rules told in Python."""
+    lines = ["447912000000,anchor"] + [f"{phone},{note}" + (",surplus" if more else "") for phone, note, more in rows]
+    with service.client(scopes=ALL_SCOPES) as client:
+        made = client.create("phone1,note\n" + "\n".join(lines) + "\n")
+        erase(client)
+        contacts, rejects = model([("447912000000", "anchor", False), *rows])
+        assert [(row["row"], row["phone1"], row["columns"]["note"]) for row in made.contacts()] == contacts
+        assert [row for row, _ in made.rejects()] == rejects
+        report = made.report
+        blank = sum(not phone and not note and not more for phone, note, more in rows)
+        assert is_whole(report)
+        assert report.get("erased", 0) == len(rows) + 1 - blank - len(contacts) - len(rejects)
+
+
+def model(rows: list[tuple[str, str, bool]]) -> tuple[list[tuple[int, str, str]], list[int]]:
+    """Contacts as (row, phone, note), and rows of rejects, that an erasure of NUMBER leaves."""
+    contacts: list[tuple[int, str, str]] = []
+    rejects: list[int] = []
+    seen: set[str] = set()
+    for number, (text, note, surplus) in enumerate(rows, 2):
+        if not text and not note and not surplus:
+            continue
+        phone = None if surplus else reference.judge(text).phone
+        mentioned = "2079832100" in digits(note)
+        if phone is not None and phone not in seen:
+            seen.add(phone)
+            if phone != NUMBER:
+                contacts.append((number, phone, "" if mentioned else note))
+        elif phone != NUMBER and not mentioned and "2079832100" not in digits(text):
+            rejects.append(number)
+    return contacts, rejects
+
+
+def digits(text: str) -> str:
+    """The digits of a text, without the trunk prefix in it."""
+    return re.sub(r"[^0-9]", "", text.replace("(0)", ""))
