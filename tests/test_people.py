@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from audiences import clock, reference, spellings, sweep
+from audiences import clock, reference, sweep
 from audiences.contacts import ROW_GROUP
 from audiences.inbox import Upload
 from audiences.judging import Instructions, Judge, Judged
@@ -23,7 +23,7 @@ from audiences.keys import PEOPLE, READ, WRITE
 from audiences.layout import FIRST_FILE, PHONE
 from audiences.library import Library
 from audiences.parts import Parts
-from audiences.people import People
+from audiences.people import People, spellings
 from audiences.set_aside import Against
 from audiences.store import audit, reads
 from audiences.store.files import FolderStore

@@ -3,26 +3,36 @@
 One upload, top to bottom, is the order in which to read the package::
 
     protocol    HTTP as it comes in: header limits and time limits, before there is a request
-    route_table every route: what it needs, takes and answers
+    route_table every route: what it needs, takes and answers; `bodies` and `route_examples` describe it
     door        authenticate, throttle, scope: before a byte of the body is read
     api         a handler a route, a line a step; a module a noun
     keys        authenticate: mint, hash, look up, rotate, revoke
     throttle    who is counted, and how
-    inbox       receive: the body as a stream, under limits; `form` is its multipart, `digest` its digest
+    inbox       receive: the body as a stream, under limits; `form` is its multipart, `fetch` a file by its URL,
+                `json_body` a body of JSON, `digest` the digest of any
     repeats     answer a repeated request (Idempotency-Key) with what it was answered before
-    creation    the use case, joining the four below
+    creation    the use case: a new audience, or a new version of one
+    judging     what becomes of a file, joining the five below
     tables      read a table: format, encoding, dialect, header; CSV and workbooks
     numbering   the numbering plan: libphonenumber's metadata as intervals
     phones      normalise and judge a column of phones
-    contacts    keep: de-duplicate, count, write; `layout` is how it lies
+    set_aside   valid numbers that are no contacts: suppressed, there already, repeated
+    contacts    keep: count, write; `layout` is how it lies
     reports     what became of the rows
-    library     the audiences there are; `pages` and `exports` read their rows
+    library     the audiences there are; `pages` reads their rows, `exports` all of them; `calling` who may be called now
     store       contracts and backends: catalog (SQLAlchemy), files (folder)
-    answer      the JSON of every reply and every refusal, one shape
+    answer      the JSON of every reply and every refusal, one shape; `coding` compresses it, `conditional` spares it
+
+Beside an upload: `changes` (rename, delete, restore), `suppressions` (the do-not-contact list; `suppressed` is how it is
+held against numbers, `given` what a request adds to it), `people` (what is held on one number, and its erasure),
+`leases` (files that are being read stay), `audit` (who changed what), `quota`.
 
 Around it: `settings` (every knob), `errors` (the tree of refusals, and why a row is refused), `parts` (the opened
 pieces that a request may use), `engine` (DuckDB), `models` (the shapes of answers), `openapi` (the description of the
 routes), `watch` (logs and metrics), `sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli`.
+
+On the other side of the wire: `client` (a typed client of the API), and what the commands `push` and `export` make of it
+(`remote`, `progress`).
 
 Imports point down this list only.
 """

@@ -5,9 +5,8 @@ The server serves this table, the description at /openapi.json is made from it, 
 
 from __future__ import annotations
 
-from typing import Any
-
 from audiences import bodies, models, queries
+from audiences import route_examples as examples
 from audiences.accept import CSV, JSON, WHOLE
 from audiences.api import audiences, people, rows, service, suppressions
 from audiences.errors import (
@@ -55,53 +54,6 @@ UPLOAD_REFUSALS = tuple(
 REPEATABLE = (InvalidParameter, RequestInProgress, IdempotencyKeyReused)
 CHANGE_BY_FILE_REFUSALS = (*UPLOAD_REFUSALS, UnknownAudience)
 
-COUNTS = {"rows": 4, "accepted": 2, "duplicates": 1, "suppressed": 0, "rejected": 1}
-REASONS = {"rejected_by_reason": {"not_a_number": 1}, "blank_rows": 0}
-FACTS = {"bytes": 96, "sha256": "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef", "format": "csv"}
-READ_AS = {"encoding": "utf-8", "delimiter": ",", "sheet": None, "header_row": 1, "phone_column": "phone1"}
-CONTACT = {
-    "file": 1,
-    "row": 2,
-    "phone1": "442079832100",
-    "country": "GB",
-    "line_type": "fixed_line",
-    "time_zones": ["Europe/London"],
-    "columns": {"name": "Ann"},
-}
-REJECT = {"file": 1, "row": 5, "reason": "not_a_number", "columns": {"phone1": "call me", "name": "Cy"}}
-CHECKED: dict[str, Any] = {
-    "name": "NE_USA-above50",
-    "type": "Static",
-    "user_count": 2,
-    **COUNTS,
-    **REASONS,
-    "columns": ["phone1", "name"],
-    "countries": {"GB": 2},
-    "line_types": {"fixed_line": 1, "mobile": 1},
-    "files": [{"name": "customers.csv", **FACTS, **READ_AS, **COUNTS, **REASONS}],
-}
-TIMES = {"created_time": "2025-10-01T09:10:00Z", "updated_time": "2025-10-01T09:10:00Z"}
-LISTED = {
-    "id": "31234000",
-    "name": "NE_USA-above50",
-    "created_time": "2025-10-01T09:10:00Z",
-    "type": "Static",
-    "user_count": 1542,
-}
-
-HELD_AT = {"audience": "312345", "name": "NE_USA-above50", "state": "current", "file": 1}
-HELD: dict[str, Any] = {
-    **{name: CONTACT[name] for name in ("country", "line_type", "time_zones")},
-    "phone": "442079832100",
-    "suppressed": False,
-    "suppressed_time": None,
-    "contacts": [{**HELD_AT, "row": 2, "columns": {"name": "Ann"}}],
-    "rejects": [{**HELD_AT, "row": 4, "reason": "duplicate", "columns": {"phone1": "0044 20 7983 2100", "name": "A"}}],
-    "cells": [{**HELD_AT, "row": 7, "column": "phone2", "text": "442079832100"}],
-    "more": False,
-}
-ERASED = {"audiences": 1, "contacts": 1, "rejects": 1, "cells": 1, "suppressed": False}
-
 CHANGED = Success("Operation successful", models.Created, example={"id": "312345"}, headers=REPLAYED)
 CHANGED_OR_CHECKED = Success(
     "Operation successful",
@@ -112,12 +64,6 @@ CHANGED_OR_CHECKED = Success(
     checked="Audience checked",
 )
 
-LISTED_NUMBER = {"phone": "442079832100", "added_time": "2025-10-01T09:10:00Z"}
-LIST_REJECTS = {
-    "rejected": 1,
-    "rejected_by_reason": {"too_short": 1},
-    "sample_rejects": [{"row": 3, "reason": "too_short"}],
-}
 LIST_REFUSALS = (*UPLOAD_REFUSALS, InvalidBody)
 
 ROUTES: tuple[Route, ...] = (
@@ -137,7 +83,7 @@ ROUTES: tuple[Route, ...] = (
             200: Success(
                 "Audience checked",
                 models.CheckWithSamples,
-                example=CHECKED | {"sample_contacts": [CONTACT], "sample_rejects": [REJECT]},
+                example=examples.CHECKED | {"sample_contacts": [examples.CONTACT], "sample_rejects": [examples.REJECT]},
                 headers=REPLAYED,
             ),
         },
@@ -152,7 +98,7 @@ ROUTES: tuple[Route, ...] = (
         "/audiences",
         audiences.list_audiences,
         "List the account's audiences, newest first",
-        {200: Success("Audiences retrieved", list[models.AudienceItem], example=[LISTED])},
+        {200: Success("Audiences retrieved", list[models.AudienceItem], example=[examples.LISTED])},
         scope=READ,
         policy=READS,
         parameters=(queries.LIMIT, queries.CURSOR, queries.NAME),
@@ -163,7 +109,13 @@ ROUTES: tuple[Route, ...] = (
         "/audiences/{id}",
         audiences.get_audience,
         "The report of an audience: its counts, and what was understood of its files",
-        {200: Success("Audience retrieved", models.AudienceReport, example={"id": "312345", **CHECKED, **TIMES})},
+        {
+            200: Success(
+                "Audience retrieved",
+                models.AudienceReport,
+                example={"id": "312345", **examples.CHECKED, **examples.TIMES},
+            )
+        },
         scope=READ,
         policy=READS,
         refusals=(UnknownAudience,),
@@ -231,7 +183,7 @@ ROUTES: tuple[Route, ...] = (
         "/audiences/{id}/contacts",
         rows.list_contacts,
         "Contacts, by page as JSON, or all of them as CSV, NDJSON, Parquet or Excel",
-        {200: Success("Contacts retrieved", list[models.Contact], example=[CONTACT])},
+        {200: Success("Contacts retrieved", list[models.Contact], example=[examples.CONTACT])},
         scope=READ,
         policy=READS,
         parameters=(
@@ -253,7 +205,7 @@ ROUTES: tuple[Route, ...] = (
         "/audiences/{id}/rejects",
         rows.list_rejects,
         "Rows that were not accepted, with reasons: by page as JSON, or all of them as CSV, NDJSON, Parquet or Excel",
-        {200: Success("Rejects retrieved", list[models.Reject], example=[REJECT])},
+        {200: Success("Rejects retrieved", list[models.Reject], example=[examples.REJECT])},
         scope=READ,
         policy=READS,
         parameters=(queries.LIMIT, queries.CURSOR, queries.REASON, queries.SEARCH, queries.SPREADSHEET),
@@ -265,7 +217,7 @@ ROUTES: tuple[Route, ...] = (
         "/suppressions",
         suppressions.list_suppressions,
         "The account's do-not-contact list, by page as JSON, or all of it as CSV",
-        {200: Success("Suppressions retrieved", list[models.Suppression], example=[LISTED_NUMBER])},
+        {200: Success("Suppressions retrieved", list[models.Suppression], example=[examples.LISTED_NUMBER])},
         scope=READ,
         policy=READS,
         parameters=(queries.LIMIT, queries.CURSOR, queries.PHONE),
@@ -281,7 +233,7 @@ ROUTES: tuple[Route, ...] = (
             200: Success(
                 "Operation successful",
                 models.SuppressionsAdded,
-                example={"rows": 3, "added": 1, "already": 1, **LIST_REJECTS},
+                example={"rows": 3, "added": 1, "already": 1, **examples.LIST_REJECTS},
                 headers=REPLAYED,
                 checked="Suppressions checked",
             )
@@ -301,7 +253,7 @@ ROUTES: tuple[Route, ...] = (
             200: Success(
                 "Operation successful",
                 models.SuppressionsRemoved,
-                example={"rows": 3, "removed": 1, "unknown": 1, **LIST_REJECTS},
+                example={"rows": 3, "removed": 1, "unknown": 1, **examples.LIST_REJECTS},
                 headers=REPLAYED,
                 checked="Suppressions checked",
             )
@@ -318,7 +270,7 @@ ROUTES: tuple[Route, ...] = (
         "/contacts/{phone}",
         people.get_contact,
         "All that the account holds on one number",
-        {200: Success("Contact retrieved", models.Held, example=HELD)},
+        {200: Success("Contact retrieved", models.Held, example=examples.HELD)},
         scope=PEOPLE,
         policy=READS,
         refusals=(InvalidParameter, EngineFull),
@@ -328,7 +280,7 @@ ROUTES: tuple[Route, ...] = (
         "/contacts/{phone}",
         people.erase_contact,
         "Erase one number from everything that the account holds; this cannot be undone",
-        {200: Success("Operation successful", models.Erased, example=ERASED, headers=REPLAYED)},
+        {200: Success("Operation successful", models.Erased, example=examples.ERASED, headers=REPLAYED)},
         scope=PEOPLE,
         policy=READS,
         parameters=(IDEMPOTENCY_KEY,),

@@ -17,12 +17,12 @@ import msgspec
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection
 
-from audiences import erased_rows
 from audiences.engine import MovedAway
-from audiences.erased_rows import Found
 from audiences.errors import Refusal
 from audiences.models import Erased
-from audiences.people_rows import Sought
+from audiences.people import erased as erased_rows
+from audiences.people.erased import Found
+from audiences.people.rows import Sought
 from audiences.reports import FileRecord
 from audiences.store import people as stored
 from audiences.store import reads

@@ -19,13 +19,15 @@ from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from audiences import clock, people_rows, spellings, suppression_file
+from audiences import clock, suppression_file
 from audiences.clock import Clock
-from audiences.erasure import Commit, Erasure
 from audiences.layout import Layout, Stored
 from audiences.library import Library
 from audiences.models import Erased, Held, HeldCell, HeldContact, HeldReject
-from audiences.people_rows import Sought, Source
+from audiences.people import rows as people_rows
+from audiences.people import spellings
+from audiences.people.erasure import Commit, Erasure
+from audiences.people.rows import Sought, Source
 from audiences.sql import Query
 from audiences.store import people as stored
 from audiences.suppressed import Suppressed, on_current

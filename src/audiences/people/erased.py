@@ -15,10 +15,11 @@ from duckdb import DuckDBPyConnection
 from msgspec import UNSET, Struct
 
 from audiences import contacts as kept
-from audiences import layout, people_rows
+from audiences import layout
 from audiences.errors import Reason
 from audiences.layout import Stored
-from audiences.people_rows import Sought, Source
+from audiences.people import rows as people_rows
+from audiences.people.rows import Sought, Source
 from audiences.reports import FileRecord
 from audiences.sql import Query, identifier
 
