@@ -25,7 +25,7 @@ from audiences.route_table import ROUTES
 from audiences.routes import Call, Route
 from audiences.watch import log, log_fault, request_id
 
-# Seconds without a byte taken after which a reader is given up: a stalled one holds a place in the engine.
+# Seconds without a byte taken after which a reader is given up: a stalled one holds one of the few exports.
 STALL_S = 60.0
 
 # What a log says of a request whose client went away; nothing was sent.

@@ -95,10 +95,15 @@ class Creation:
         return opened
 
     def check(
-        self, account: int, upload: Upload, wanted: Instructions, opened: Opened | None = None
+        self, account: int, upload: Upload, wanted: Instructions, audience_id: str | None = None
     ) -> CheckWithSamples:
-        """The report of a dry run: of a new file, or of one to be appended to `opened`. Raises a Refusal."""
-        return self.judge.check(upload, wanted, self.against(account, opened))
+        """The report of a dry run: of a file by itself, or of one to be appended to an audience. Raises a Refusal."""
+        while True:
+            opened = None if audience_id is None else self.library.open(account, audience_id)
+            try:
+                return self.judge.check(upload, wanted, self.against(account, opened))
+            except MovedAway:
+                continue
 
     def against(self, account: int, opened: Opened | None = None) -> Against:
         """What a file is held against: the account's do-not-contact list, and the contacts that `opened` has."""

@@ -69,7 +69,7 @@ def carry_out_append(call: Call, opened: Opened, upload: Upload, claim: Claim) -
     """Appends the file, or checks it against the contacts that are there."""
     wanted = judging.instructions({**upload.fields, "name": opened.row["name"]})
     if wanted.dry_run:
-        return checked(call, upload, wanted, opened)
+        return checked(call, upload, wanted, call.request.path_params["id"])
     commit = committing(call, claim, "append")
     audience_id = call.request.path_params["id"]
     return answer.changed(call.parts.creation.append(call.account, audience_id, upload, wanted, commit))
@@ -148,9 +148,9 @@ async def change_by_file(call: Call, work: Callable[[Call, Opened, Upload, Claim
         return await once(call, key, said(upload), carry_out, in_engine=True)
 
 
-def checked(call: Call, upload: Upload, wanted: judging.Instructions, opened: Opened | None = None) -> Reply:
-    """The report of a dry run."""
-    report = call.parts.creation.check(call.account, upload, wanted, opened)
+def checked(call: Call, upload: Upload, wanted: judging.Instructions, audience_id: str | None = None) -> Reply:
+    """The report of a dry run, of a file by itself or of one to be appended."""
+    report = call.parts.creation.check(call.account, upload, wanted, audience_id)
     return answer.found("Audience checked", reports.in_order(report))
 
 
