@@ -3,7 +3,7 @@
 One upload, top to bottom, is the order in which to read the package::
 
     protocol    HTTP as it comes in: header limits and time limits, before there is a request
-    route_table every route: what it needs, takes and answers; `bodies` and `route_examples` describe it
+    route_table every route: what it needs, takes and answers (`bodies`, `route_examples`)
     door        authenticate, throttle, scope: before a byte of the body is read
     api         a handler a route, a line a step; a module a noun
     keys        authenticate: mint, hash, look up, rotate, revoke
@@ -19,9 +19,9 @@ One upload, top to bottom, is the order in which to read the package::
     set_aside   valid numbers that are no contacts: suppressed, there already, repeated
     contacts    keep: count, write; `layout` is how it lies
     reports     what became of the rows
-    library     the audiences there are; `pages` reads their rows, `exports` all of them; `calling` who may be called now
+    library     the audiences there are; `pages` reads their rows, `exports` all of them, `calling` says whom to call
     store       contracts and backends: catalog (SQLAlchemy), files (folder)
-    answer      the JSON of every reply and every refusal, one shape; `coding` compresses it, `conditional` spares it
+    answer      the JSON of every reply and every refusal, one shape; also `coding`, `conditional`
 
 Beside an upload: `changes` (rename, delete, restore), `suppressions` (the do-not-contact list; `suppressed` is how it is
 held against numbers, `given` what a request adds to it), `people` (what is held on one number, and its erasure),
@@ -31,7 +31,7 @@ Around it: `settings` (every knob), `errors` (the tree of refusals, and why a ro
 pieces that a request may use), `engine` (DuckDB), `models` (the shapes of answers), `openapi` (the description of the
 routes), `watch` (logs and metrics), `sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli`.
 
-On the other side of the wire: `client` (a typed client of the API), and what the commands `push` and `export` make of it
+On the other side of the wire: `client` (a typed client of the API), and the commands `push` and `export` on top of it
 (`remote`, `progress`).
 
 Imports point down this list only.

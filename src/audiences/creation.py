@@ -85,7 +85,7 @@ class Creation:
             except VersionMoved:
                 continue
             except MovedAway:
-                if self.library.open(account, audience_id).objects == opened.objects:
+                if not self.has_other_files(account, audience_id, opened):
                     raise
 
     def changeable(self, account: int, audience_id: str) -> Opened:
@@ -103,7 +103,12 @@ class Creation:
             try:
                 return self.judge.check(upload, wanted, self.against(account, opened))
             except MovedAway:
-                continue
+                if audience_id is None or not self.has_other_files(account, audience_id, opened):
+                    raise
+
+    def has_other_files(self, account: int, audience_id: str, opened: Opened | None) -> bool:
+        """Whether the audience is read from other files than those that were `opened`."""
+        return opened is None or self.library.open(account, audience_id).objects != opened.objects
 
     def against(self, account: int, opened: Opened | None = None) -> Against:
         """What a file is held against: the account's do-not-contact list, and the contacts that `opened` has."""

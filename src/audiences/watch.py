@@ -50,7 +50,9 @@ class Metrics:
         self.rows = Counter("audiences_rows", "Rows read, by what became of them", ["outcome"], registry=self.registry)
         self.received = Counter("audiences_received_bytes", "Bytes of files received", registry=self.registry)
         self.running = Gauge("audiences_uploads_running", "Uploads under way", registry=self.registry)
-        self.swept = Counter("audiences_swept_files", "Stored files removed: old versions, and what no row refers to", registry=self.registry)
+        self.swept = Counter(
+            "audiences_swept_files", "Files removed: of old versions, and what no row refers to", registry=self.registry
+        )
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
