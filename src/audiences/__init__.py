@@ -23,8 +23,8 @@ One upload, top to bottom, is the order in which to read the package::
     store       contracts and backends: catalog (SQLAlchemy), files (folder)
     answer      the JSON of every reply and every refusal, one shape; also `coding`, `conditional`
 
-Beside an upload: `changes` (rename, delete, restore), `suppressions` (the do-not-contact list; `suppressed` is how it is
-held against numbers, `given` what a request adds to it), `people` (what is held on one number, and its erasure),
+Beside an upload: `changes` (rename, delete, restore), `suppressions` (the do-not-contact list; `suppressed` holds it
+against numbers, `given` is what a request adds to it), `people` (what is held on one number, and its erasure),
 `leases` (files that are being read stay), `audit` (who changed what), `quota`.
 
 Around it: `settings` (every knob), `errors` (the tree of refusals, and why a row is refused), `parts` (the opened
