@@ -1,7 +1,7 @@
 """Measures the service beside the bare libraries it stands on and beside the way a tutorial would do it.
 
-    python -m bench            all cells, some ten minutes on two cores
-    python -m bench --quick    the cells csv, small and start, in under a minute
+    python -m bench            all cells, some fifteen minutes on two cores
+    python -m bench --quick    all cells but tutorial, memory and xlsx, on smaller files, in under two minutes
     python -m bench --only xlsx-200k --json out.json
     python -m bench --write-docs    puts the last whole run into docs/benchmarks.md and README.md
 
@@ -12,11 +12,15 @@ run; ratios are what may be carried elsewhere. docs/benchmarks.md says what each
 The modules, top to bottom:
 
     __main__     the command
-    cells        what is measured: uploads (csv, xlsx, tutorial, memory), small, start
+    cells        what is measured: uploads (csv, xlsx, tutorial, memory), start
+    small        what is measured: small uploads
+    pages        what is measured: single pages of a large audience
+    export       what is measured: whole audiences in one stream
+    replace      what is measured: PUT against POST, and appending
     floors       the bare libraries, each run in a fresh process
     tutorial     the peer
     service      our server and the peer's, as processes
-    client       one upload over HTTP
+    client       one upload, page or export over HTTP
     customers    the generated files, and how many rows of each are valid
     process      CPU seconds and resident memory, from /proc
     record       runs, medians, lines of the table

@@ -12,7 +12,10 @@ from typing import Any
 import bench
 from bench import cells, machine, report
 from bench.cells import Cell, Plan
+from bench.export import export
+from bench.pages import pages
 from bench.record import Record
+from bench.replace import replace
 from bench.small import small
 
 CELLS: dict[str, Cell] = {
@@ -22,8 +25,11 @@ CELLS: dict[str, Cell] = {
     "small": small,
     "xlsx-200k": cells.xlsx,
     "start": cells.start,
+    "pages": pages,
+    "export": export,
+    "replace": replace,
 }
-QUICK = ("csv-2m", "small", "start")
+QUICK = ("csv-2m", "small", "start", "pages", "export", "replace")
 
 # Load average above which the machine is not quiet.
 QUIET_LOAD = 0.5
@@ -44,7 +50,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench", description=bench.__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer cells, rows and runs: under a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer cells, rows and runs: under two minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run here (read it with --write-docs)")
     parser.add_argument("--only", nargs="+", choices=CELLS, metavar="CELL", help=f"some of: {', '.join(CELLS)}")
     parser.add_argument("--scale", type=float, default=1.0, help="so many times the rows, to try the benchmark itself")

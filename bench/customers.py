@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ REGIONS = """
     PE PH PK PL PT RO RS RU SA SE SG TH TR TW UA US VN ZA
 """
 SUFFIX_DIGITS = 6
+CONTACTS_IN_HUNDRED = 96
 EXACT_DIGITS = 15
 """A workbook's number is a double: more digits than these are not kept."""
 
@@ -52,13 +55,37 @@ class File:
     def counts(self) -> dict[str, int]:
         """What the report has to say."""
         hundreds = self.rows // 100
-        return {"rows": self.rows, "accepted": 96 * hundreds, "duplicates": hundreds, "rejected": 3 * hundreds}
+        return {
+            "rows": self.rows,
+            "accepted": CONTACTS_IN_HUNDRED * hundreds,
+            "duplicates": hundreds,
+            "rejected": 3 * hundreds,
+        }
 
 
-def csv_file(rows: int) -> File:
-    """A CSV file of `rows` rows (rounded down to hundreds) and six columns, in the page cache."""
+def csv_file(rows: int, first: int = 0) -> File:
+    """A CSV file of `rows` rows (rounded down to hundreds) and six columns, in the page cache.
+
+    With `first`, a multiple of 200, it goes on where the file of so many rows ends: what repeats repeats a row of that.
+    """
     rows = max(100, rows // 100 * 100)
-    return File(_made_once(f"customers-{rows}", ".csv", lambda path: _write_csv(path, rows)), rows)
+    name = f"customers-{rows}" + (f"-from-{first}" if first else "")
+    return File(_made_once(name, ".csv", lambda path: _write_csv(path, first, first + rows)), rows)
+
+
+def contacts_file(contacts: int) -> File:
+    """The CSV file of which at least so many contacts come, and at most 95 more."""
+    return csv_file(100 * math.ceil(contacts / CONTACTS_IN_HUNDRED))
+
+
+def opt_outs(file: File, numbers: int) -> File:
+    """A CSV file of `numbers` numbers, no two the same: every other one is a contact of `file`, the rest are not in it.
+
+    Those of `file` are spread evenly over it.
+    """
+    half = numbers // 2
+    name = f"opt-outs-{half}-of-{file.rows}"
+    return File(_made_once(name, ".csv", lambda path: _write_opt_outs(path, file.rows, half)), 2 * half)
 
 
 def workbook(rows: int) -> File:
@@ -81,7 +108,21 @@ def _made_once(name: str, suffix: str, write: Callable[[Path], None]) -> Path:
     return path
 
 
-def _write_csv(path: Path, rows: int) -> None:
+def _write_csv(path: Path, first: int, end: int) -> None:
+    with _macros() as connection:
+        connection.execute(f"COPY ({CUSTOMERS.format(first=first, end=end)}) TO '{path}' (FORMAT csv, HEADER)")
+
+
+def _write_opt_outs(path: Path, rows: int, half: int) -> None:
+    step = rows // 100 * CONTACTS_IN_HUNDRED // half
+    statement = OPT_OUTS.format(rows=rows, half=half, step=step)
+    with _macros() as connection:
+        connection.execute(f"COPY ({statement}) TO '{path}' (FORMAT csv, HEADER)")
+
+
+@contextmanager
+def _macros() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that knows the functions of the statements below."""
     with duckdb.connect() as connection:
         values = {"prefixes": prefixes(), "first": FIRST.split(), "last": LAST.split(), "cities": CITIES.split("|")}
         for name, items in values.items():
@@ -92,7 +133,7 @@ def _write_csv(path: Path, rows: int) -> None:
             f"CREATE MACRO phone(i) AS prefixes(i + i // {len(prefixes())}) "
             f"|| lpad((i // {len(prefixes())} * 7919 % 1000000)::VARCHAR, {SUFFIX_DIGITS}, '0')"
         )
-        connection.execute(f"COPY ({CUSTOMERS.format(rows=rows)}) TO '{path}' (FORMAT csv, HEADER)")
+        yield connection
 
 
 CUSTOMERS = """
@@ -110,8 +151,20 @@ CUSTOMERS = """
         lower(strip_accents(left(first_name, 1) || last_name)) || i % 9973 || '@example.com' AS email,
         cities(spread(i, 900)) AS city,
         printf('%.2f', spread(i, 5000) / 37.0) AS amount
-    FROM (SELECT range AS i FROM range({rows}))
+    FROM (SELECT range AS i FROM range({first}, {end}))
     ORDER BY i
+"""
+
+# Behind the last row the numbers go on. Every so many contacts of the file, one is taken.
+OPT_OUTS = """
+    WITH contacts AS (
+        SELECT range AS i, row_number() OVER (ORDER BY range) - 1 AS place FROM range({rows})
+        WHERE range % 100 NOT IN (7, 33, 50, 71))
+    SELECT phone(i) AS phone1 FROM (
+        (SELECT i, place // {step} AS place FROM contacts WHERE place % {step} = 0 ORDER BY place LIMIT {half})
+        UNION ALL
+        SELECT {rows} + range, range FROM range({half}))
+    ORDER BY place, i
 """
 
 

@@ -44,7 +44,32 @@ def fastexcel_xlsx(source: Path, target: Path) -> Work:  # noqa: ARG001 - nothin
     return lambda: fastexcel.read_excel(source).load_sheet(0).to_polars()
 
 
-FLOORS = {"duckdb-csv": duckdb_csv, "polars-csv": polars_csv, "fastexcel-xlsx": fastexcel_xlsx}
+def duckdb_export(source: Path, target: Path) -> Work:
+    """An audience's own Parquet file to CSV, all of its columns: those of the uploaded file and our four."""
+    import duckdb
+
+    connection = duckdb.connect()
+    statement = f"COPY (FROM read_parquet('{source}')) TO '{target}' (FORMAT csv)"
+    return lambda: connection.execute(statement)
+
+
+def duckdb_export_given(source: Path, target: Path) -> Work:
+    """The same with the uploaded file's columns only, as an export has them."""
+    import duckdb
+
+    connection = duckdb.connect()
+    given = "COLUMNS(lambda c: NOT starts_with(c, 'audience_'))"
+    statement = f"COPY (SELECT {given} FROM read_parquet('{source}')) TO '{target}' (FORMAT csv)"
+    return lambda: connection.execute(statement)
+
+
+FLOORS = {
+    "duckdb-csv": duckdb_csv,
+    "polars-csv": polars_csv,
+    "fastexcel-xlsx": fastexcel_xlsx,
+    "duckdb-export": duckdb_export,
+    "duckdb-export-given": duckdb_export_given,
+}
 
 
 def run(name: str, source: Path, target: Path) -> dict[str, Any]:

@@ -29,8 +29,13 @@ def resident_bytes(pid: int) -> int:
 
 
 def peak_resident_bytes(pid: int) -> int:
-    """The most memory that process `pid` has had resident so far (bytes)."""
+    """The most memory that process `pid` has had resident so far, or since `reset_peak` (bytes)."""
     return _status_bytes(pid, "VmHWM")
+
+
+def reset_peak(pid: int) -> None:
+    """Makes the peak of process `pid` begin anew at what it has resident now."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def _status_bytes(pid: int, field: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ class Target:
         return measured <= self.value if self.direction == "at most" else measured >= self.value
 
     def __str__(self) -> str:
-        return f"{'≤' if self.direction == 'at most' else '≥'} {self.value:g}"
+        return f"{'≤' if self.direction == 'at most' else '≥'} {self.value:,.10g}"
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,8 @@ class Record:
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         return {"lines": [asdict(line) for line in self.lines], "runs": self.runs}
+
+
+def quantile(values: Sequence[float], percent: int) -> float:
+    """The value that `percent` of them do not exceed."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bench import customers, service
 from bench.cells import Plan, settle
 from bench.customers import File
-from bench.record import Record, Target
+from bench.record import Record, Target, quantile
 from bench.service import Server
 
 ROWS = 1000
@@ -48,11 +46,6 @@ def one_caller(server: Server, file: File, record: Record, uploads: int) -> None
     record.line("1,000 rows, one caller, p50", "ms", quantile(milliseconds, 50), target=target, remark=remark)
     record.line("1,000 rows, one caller, p95", "ms", quantile(milliseconds, 95))
     record.line("1,000 rows, one caller, p99", "ms", quantile(milliseconds, 99))
-
-
-def quantile(values: Sequence[float], percent: int) -> float:
-    """The value that `percent` of them do not exceed."""
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def many_callers(server: Server, file: File, record: Record, seconds: float) -> None:

@@ -51,7 +51,8 @@ def show_stored(report: Check, audience_id: str | None, *, as_json: bool) -> Non
         console.print(Text.assemble("Audience ", (audience_id, "bold green"), "  ", report.name))
     show(report, as_json=False, rejects=None)
     if audience_id is not None and report.rejected:
-        console.print(f"\nEvery rejected row, with its reason: audiences export {audience_id} --rejects -o rejects.csv")
+        command = f"audiences export {audience_id} --rejects -o rejects.csv"
+        console.print(f"\nEvery rejected row, with its reason:\n{command}", soft_wrap=True)  # to be copied in one piece
 
 
 def show_json(value: object) -> None:
