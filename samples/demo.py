@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -44,11 +45,13 @@ def main() -> int:
             "--data",
             chosen.data,
         ]
+        begun = stream.tell()
         server = subprocess.Popen(serve, stderr=stream, stdin=subprocess.DEVNULL)
     try:
         wait_for(address, server, log)
         show(address, key)
-        print(f"\n  docs  {address}/docs\n  key   {key}\n  data  {chosen.data}   log  {log}\n")
+        print(f"\n  docs  {address}/docs\n  key   {key}\n  data  {chosen.data}   log  {log}")
+        print(f"  {console(address, log, begun)}\n")
         if chosen.once:
             return 0
         print("Serving. Ctrl-C stops it.", flush=True)
@@ -74,6 +77,16 @@ def show(address: str, key: str) -> None:
     print(json.dumps(call(address + path, key), indent=2, ensure_ascii=False))
     print(f'\n$ curl -H "Authorization: Bearer $KEY" "{address}{path}/rejects?limit=3"')
     print(json.dumps(call(f"{address}{path}/rejects?limit=3", key), indent=2, ensure_ascii=False))
+
+
+def console(address: str, log: Path, begun: int) -> str:
+    """Where to sign in: by the one-time link that the server printed, or as a user that there is already."""
+    with log.open("rb") as stream:
+        stream.seek(begun)
+        link = re.search(rb"http\S+/console/welcome\?link=\w+", stream.read())
+    if link is None:
+        return f"console  {address}/console"
+    return f"console  set the first admin's password, once:\n  {link[0].decode()}"
 
 
 def command(*arguments: str) -> str:

@@ -31,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings_in(folder: Path, **changed: object) -> Settings:
     """Settings for tests: no limits unless a test is about them."""
     return replace(
-        Settings(data=folder, rate_limit=None, read_rate_limit=None, failed_auth_limit=None),
+        Settings(data=folder, rate_limit=None, read_rate_limit=None, failed_auth_limit=None, sign_in_limit=None),
         **changed,  # type: ignore[arg-type]
     )
 

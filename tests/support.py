@@ -173,7 +173,13 @@ def started(settings: Settings, change: Callable[[Parts], Parts] = lambda parts:
         parts = change(opened)
         app = create_app(lambda: nullcontext(parts))
         config = uvicorn.Config(
-            app, http=BoundedHttp, ws="none", log_config=None, access_log=False, server_header=False
+            app,
+            http=BoundedHttp,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -346,6 +348,68 @@ def test_an_account_s_quota_counts_old_versions_until_they_go(start: Callable[..
         assert answers[0] == 200
         assert answers[-1] == 507
     assert list((service.parts.settings.data / "spool").iterdir()) == []
+
+
+def test_a_version_that_the_quota_has_no_room_for_is_not_stored(start: Callable[..., Service]) -> None:
+    """The account has room for some bytes, but not for these."""
+    service = start(account_bytes=6000)
+    with service.client() as client:
+        made = client.create(sheet(ANN))
+        many = sheet(*(f"4479{number * 7919 % 10**8:08}" for number in range(3000)))
+        for send in (made.replace, made.append):
+            response = send(many)
+            assert (response.status_code, response.json()["errors"][0]["code"]) == (507, "quota_exceeded")
+        assert made.phones() == [ANN]
+        assert made.append(sheet(BOB)).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"{}", b""])
+def test_a_body_where_none_is_taken_is_held_against_its_digest_and_says_nothing(client: Client, body: bytes) -> None:
+    made = client.create(sheet(ANN))
+    made.append(sheet(BOB))
+    right = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+    wrong = f"sha-256=:{base64.b64encode(hashlib.sha256(b'other').digest()).decode()}:"
+    for method, path in (("POST", f"/audiences/{made.id}/restore"), ("DELETE", f"/audiences/{made.id}")):
+        refused = client.http.request(method, path, content=body, headers={"Content-Digest": wrong})
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "digest_mismatch")
+        assert ANN in made.phones()
+        assert client.http.request(method, path, content=body, headers={"Content-Digest": right}).status_code == 200
+    large = client.http.post(f"/audiences/{made.id}/restore", content=b"x" * 20_000)
+    assert (large.status_code, large.json()["errors"][0]["code"]) == (413, "body_too_large")
+
+
+def test_a_renaming_in_other_bytes_is_the_same_request_and_takes_no_other_member(client: Client) -> None:
+    made = client.create(sheet(ANN))
+    once = {"Idempotency-Key": "rename", "Content-Type": "application/json"}
+    bodies = (b'{"name":"a"}', b'{"name": "a"}', b'{ "name" : "\\u0061" }')
+    answers = [client.http.patch(f"/audiences/{made.id}", content=body, headers=once) for body in bodies]
+    assert [(one.status_code, one.headers.get("idempotency-replayed")) for one in answers] == [
+        (200, None),
+        (200, "true"),
+        (200, "true"),
+    ]
+    assert client.http.patch(f"/audiences/{made.id}", content=b'{"name":"b"}', headers=once).status_code == 422
+    other = client.http.patch(f"/audiences/{made.id}", json={"name": "b", "nmae": "c"})
+    assert (other.status_code, other.json()["errors"][0]["code"]) == (400, "invalid_body")
+    assert made.report["name"] == "a"
+
+
+def test_a_change_with_a_query_that_means_nothing_is_not_carried_out(client: Client) -> None:
+    made = client.create(sheet(ANN))
+    for method, path in (("DELETE", ""), ("PUT", ""), ("POST", "/contacts"), ("POST", "/restore")):
+        response = client.send(method, f"/audiences/{made.id}{path}?dry_run=true", sheet(BOB))
+        assert (response.status_code, response.json()["errors"][0]["code"]) == (400, "invalid_parameter")
+    assert made.phones() == [ANN]
+
+
+def test_an_appended_file_of_old_contacts_and_junk_is_told_what_it_was(client: Client) -> None:
+    made = client.create(sheet(ANN, BOB))
+    message = made.append(sheet(ANN, BOB, "junk")).json()["errors"][0]["message"]
+    assert "None of the 3 rows is a new contact" in message
+    assert "not_a_number 1" in message
+    assert "already contacts or repeated 2" in message
+    assert "default_region" not in message
+    assert "default_region=GB" in made.append(sheet("junk")).json()["errors"][0]["message"]
 
 
 CHANGES = st.lists(

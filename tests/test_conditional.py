@@ -156,3 +156,18 @@ def test_the_description_tells_of_304_and_of_the_headers(reader: Client) -> None
     assert "ETag" in read["responses"]["200"]["headers"]
     assert "If-None-Match" not in {item["name"] for item in made["parameters"]}
     assert "304" not in made["responses"]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/csv"])
+def test_a_client_that_has_a_list_gets_the_new_one_when_a_contact_on_it_opted_out(client: Client, kind: str) -> None:
+    made = client.create(FILE)
+    url = f"/audiences/{made.id}/contacts"
+    tag = client.http.get(url, headers={"Accept": kind}).headers["etag"]
+    assert client.http.get(url, headers={"Accept": kind, "If-None-Match": tag}).status_code == 304
+    for phone in ("447912345678", "442079832100"):
+        assert client.http.post("/suppressions", json={"phones": [phone]}).status_code == 200
+        for method in ("HEAD", "GET"):
+            again = client.http.request(method, url, headers={"Accept": kind, "If-None-Match": tag})
+            assert again.status_code == 200
+            assert phone not in again.text
+        tag = again.headers["etag"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from audiences.creation import Creation
-from audiences.exports import MAX_EXPORTS
+from audiences.exports import MAX_OF_ACCOUNT
 from audiences.parts import Parts
 from audiences.protocol import MAX_HEADER_BYTES
 from conftest import settings_in
@@ -397,7 +397,7 @@ def test_slow_readers_of_exports_do_not_keep_others_from_anything(service: Servi
             reader.sendall(ask.encode())
             readers.append(reader)
         deadline = time.monotonic() + 20
-        while service.parts.exports.running < MAX_EXPORTS and time.monotonic() < deadline:
+        while service.parts.exports.running < MAX_OF_ACCOUNT and time.monotonic() < deadline:
             time.sleep(0.02)
         assert client.http.get("/readyz").status_code == 200
         assert client.get("/audiences", limit=1)["data"]

@@ -8,6 +8,8 @@ is the full length.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -20,6 +22,7 @@ import pytest
 from audiences import clock, sweep
 from audiences.accept import WHOLE, XLSX
 from audiences.clock import DAY
+from audiences.store import reads
 from support import Client, Made, Service
 
 ROWS = int(os.environ.get("JOURNEY_ROWS", "30000"))
@@ -148,3 +151,88 @@ def test_the_files_of_a_running_export_outlive_their_seven_days(start: Callable[
             time.sleep(0.02)
         left = list((service.parts.settings.data / "files").glob("*/*.parquet"))
         assert len(left) == 2  # contacts and rejects of the new version
+
+
+@pytest.mark.parametrize("of", ["contacts", "rejects"])
+def test_a_running_export_holds_its_files_and_the_list_that_it_leaves_out(
+    start: Callable[..., Service], of: str
+) -> None:
+    """Those of one that is not even begun to be read: all its bytes might be on their way already otherwise."""
+    service = start()
+    with service.client() as client:
+        made = client.create("phone1\n442079832100\n447912345678\nbad\n")
+        client.http.post("/suppressions", json={"phones": ["442079832100"]})
+        parts = service.parts
+        listed = parts.suppressions.current(client.account)
+        assert listed is not None
+        names = {*parts.library.open(client.account, made.id).objects[of]}
+        names |= {listed.name} if of == "contacts" else set()
+        held: list[set[str]] = []
+        hold = parts.leases.hold
+
+        def noted(read_id: str, find: Callable[..., tuple[object, list[str]]]) -> object:
+            found = hold(read_id, find)
+            with parts.database.read() as connection:
+                held.append(reads.held(connection, [*names, "other"], clock.now()))
+            return found
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(parts.leases, "hold", noted)
+            assert made.csv(of)
+        assert held == [names]
+
+
+def test_no_row_of_files_that_are_read_is_taken_by_the_sweep(start: Callable[..., Service]) -> None:
+    service = start()
+    with service.client() as client:
+        made = client.create("phone1\n442079832100\nbad\n")
+        old = service.parts.library.open(client.account, made.id)
+        made.replace("phone1\n442079832101\n")
+    later = clock.now() + 8 * DAY
+    for name in (*old.objects["contacts"], *old.objects["rejects"]):
+        with service.parts.database.write() as connection:
+            reads.add(connection, "reading", [name], later + DAY)
+        assert sweep.remove_retired_files(service.parts.files, service.parts.database, lambda: later) == 0
+        with service.parts.database.write() as connection:
+            assert reads.remove(connection, "reading") == [name]
+    assert sweep.remove_retired_files(service.parts.files, service.parts.database, lambda: later) == 2
+
+
+SERVER = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[2])
+from conftest import settings_in
+from support import started
+with started(settings_in(pathlib.Path(sys.argv[1]))) as service:
+    account = service.account()
+    print(service.url, account, service.parts.keys.create(account, "test", days=1)[1], flush=True)
+    sys.stdin.read()
+"""
+
+EXPORTED_ROWS = 600_000
+MOST_BYTES = 256 * 1024**2
+
+
+def peak_bytes(process: int) -> int:
+    """The most memory that the process has had since the mark was last reset."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="a peak of memory can be reset in /proc alone")
+def test_an_export_takes_little_memory_however_long_it_is(folder: Path) -> None:
+    data = folder / "memory"
+    data.mkdir()
+    command = [sys.executable, "-c", SERVER, str(data), str(Path(__file__).parent)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        url, account, key = server.stdout.readline().split()
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=120) as http:
+            made = Client(http, key, int(account)).create(sheet(EXPORTED_ROWS))
+            exported(made, "text/csv", folder)  # what the engine keeps from one to the next is not the export's own
+            Path(f"/proc/{server.pid}/clear_refs").write_text("5", encoding="ascii")
+            before = peak_bytes(server.pid)
+            with exported(made, "text/csv", folder).open("rb") as lines:
+                assert sum(1 for _ in lines) > EXPORTED_ROWS
+            assert peak_bytes(server.pid) - before < MOST_BYTES

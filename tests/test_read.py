@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
+from audiences import terminal
+from audiences.models import Check
 from support import Client, Made, Service
 
 MESSY = (
@@ -221,6 +225,35 @@ def test_a_filter_that_the_list_does_not_have_is_a_400_and_never_ignored(
     for accept in ("application/json", "text/csv"):
         response = messy.client.http.get(f"/audiences/{messy.id}/{kind}", params=query, headers={"Accept": accept})
         assert (response.status_code, response.json()["errors"][0]["field"]) == (400, next(iter(query)))
+
+
+@pytest.mark.parametrize(
+    "path", ["/contacts?contry=US", "/contacts?phone=1&phone=2", "/rejects?enrich=true", "?limit=1"]
+)
+def test_a_misspelled_or_repeated_parameter_is_a_400_and_never_ignored(messy: Made, path: str) -> None:
+    response = messy.client.http.get(f"/audiences/{messy.id}{path}")
+    error = response.json()["errors"][0]
+    assert (response.status_code, error["code"]) == (400, "invalid_parameter")
+    if "contry" in path:
+        assert "country" in error["message"]
+
+
+@pytest.mark.parametrize("query", ["lmit=1", "limit=1&limit=2", "name=a&name=b"])
+def test_the_list_of_audiences_takes_each_of_its_parameters_once_and_no_other(reader: Client, query: str) -> None:
+    for method in ("GET", "HEAD"):
+        assert reader.http.request(method, f"/audiences?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("name", ["erased", "duplicates", "suppressed", "rejected"])
+def test_the_counts_at_a_terminal_add_up(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fields = {"name": "a", "type": "Static", "user_count": 3, "rows": 5, "accepted": 3, "blank_rows": 0, "files": []}
+    fields |= {"duplicates": 0, "suppressed": 0, "rejected": 0, "rejected_by_reason": {}} | {name: 2}
+    report = msgspec.convert(fields | {"columns": [], "countries": {}, "line_types": {}}, Check)
+    terminal.show_stored(report, "312345", as_json=False)
+    printed = capsys.readouterr().out
+    found = {what: int(count) for count, what in re.findall(r"^ *(\d+)  (\w+) *$", printed, re.MULTILINE)}
+    assert found.pop("rows") == sum(found.values()) == 5
+    assert ("export 312345 --rejects" in printed) == (name != "erased")
 
 
 def test_filters_choose_what_is_exported_too(messy: Made) -> None:

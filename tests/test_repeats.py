@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import uuid
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from audiences import answer, clock, repeats
+from audiences.answer import Reply
 from audiences.creation import Creation
 from audiences.errors import RequestInProgress
 from audiences.parts import Parts
@@ -161,3 +163,74 @@ def test_a_form_with_something_missing_is_a_400_that_its_key_remembers(client: C
     assert client.post(ONE, name=None, headers=once).status_code == 400
     assert client.post(ONE, name=None, headers=once).headers["idempotency-replayed"] == "true"
     assert client.post(ONE, headers=once).status_code == 422
+
+
+def test_a_running_mark_is_renewed(start: Callable[..., Service]) -> None:
+    service, now = start(), clock.now()
+    times = [now]
+    store = repeats.Repeats(service.parts.database, lambda: times[0], renewal_s=0.005)
+    account, mark = service.account(), b"x" * 32
+
+    async def work(_: repeats.Claim) -> Reply:
+        times[0] = now + LEASE - 1
+        await asyncio.sleep(0.5)
+        with pytest.raises(RequestInProgress):
+            repeats.Repeats(service.parts.database, lambda: now + LEASE + 1).begin(account, "k", mark)
+        return answer.created(1)
+
+    assert asyncio.run(store.once(account, "k", mark, work)).status == 201
+
+
+BAD = "phone1,name\ncall me,Ann Example\n"
+
+
+def forget(service: Service, account: int) -> None:
+    """What an erasure does to the account's answers."""
+    with service.parts.database.write() as connection:
+        repeats.forget_rows(connection, account)
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [(BAD + ONE, {"dry_run": "true"}), (BAD, {}), ("Ann Example,1\n2,3\n", {}), ("a\n1\n", {"name": ""})],
+)
+def test_an_answer_whose_rows_are_forgotten_is_replayed_without_them(
+    service: Service, client: Client, file: str, fields: dict[str, str]
+) -> None:
+    once = key()
+    first = client.post(file, headers=once, **fields).json()
+    forget(service, client.account)
+    again = client.post(file, headers=once, **fields)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "Ann Example" not in again.text
+    assert (again.json()["status"], again.json()["description"]) == (first["status"], first["description"])
+    for part in ("data", "report"):
+        bare = {name: [] if name.startswith("sample_") else value for name, value in first.get(part, {}).items()}
+        assert again.json().get(part, {}) == bare
+    told = [[(one["code"], one.get("field")) for one in told.get("errors", [])] for told in (first, again.json())]
+    assert told[0] == told[1]
+    forget(service, client.account)
+    assert client.post(file, headers=once, **fields).json()["status"] == first["status"]
+
+
+def test_an_answer_without_rows_stays_as_it_is(service: Service, client: Client) -> None:
+    once = key()
+    first = client.post(ONE, headers=once)
+    forget(service, client.account)
+    again = client.post(ONE, headers=once)
+    assert (again.json()["data"], again.headers["location"]) == (first.json()["data"], first.headers["location"])
+
+
+def test_a_request_that_runs_while_rows_are_forgotten_keeps_none(service: Service) -> None:
+    account, other, store = service.account(), service.account(), service.parts.repeats
+    reply = Reply(status=200, description="x", data={"rows": 1, "sample_rejects": [{"row": 2}]})
+    claims = [store.begin(whose, "k", b"x" * 32) for whose in (account, other)]
+    forget(service, account)
+    for claim in claims:
+        store.finish(claim, reply)
+    kept = [store.begin(whose, "k", b"x" * 32).replay for whose in (account, other)]
+    assert [one.data["sample_rejects"] for one in kept if one] == [[], [{"row": 2}]]
+    store.finish(store.begin(account, "later", b"x" * 32), reply)
+    later = store.begin(account, "later", b"x" * 32).replay
+    assert later is not None
+    assert later.data == reply.data

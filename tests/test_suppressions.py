@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from audiences import clock, repeats
 from audiences.parts import Parts
 from audiences.set_aside import mark_suppressed
+from audiences.settings import RateLimit
 from audiences.sql import Query
 from audiences.store import audiences, audit, reads
 from audiences.suppressed import Suppressed, hash_of, keyed_hash, on_current
@@ -26,6 +27,7 @@ from conftest import settings_in
 from support import Client, Service, started
 
 ANN, BOB, CY = "442079832100", "447912345678", "31612345678"
+WRONG = f"sha-256=:{'A' * 43}=:"  # no body has this digest
 
 
 def key() -> dict[str, str]:
@@ -226,6 +228,58 @@ def test_a_dry_run_stores_nothing(client: Client) -> None:
     assert listed(client) == [ANN]
 
 
+@pytest.mark.parametrize("given_dry", ["true", "1"])
+def test_a_dry_run_of_a_removal_by_query_removes_nothing(client: Client, given_dry: str) -> None:
+    add(client, [ANN, BOB])
+    query = {"phone": ["07912 345678", "07700 900000"], "default_region": "GB", "dry_run": given_dry}
+    response = client.http.delete("/suppressions", params=query)
+    assert response.json()["description"] == "Suppressions checked"
+    assert (told(response)["removed"], response.json()["data"]["rejected"]) == (1, 1)
+    assert listed(client) == [ANN, BOB]
+    del query["dry_run"]
+    assert told(client.http.delete("/suppressions", params=query))["removed"] == 1
+    assert listed(client) == [ANN]
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "json", "code"),
+    [
+        ("POST", {"dry_run": "true"}, {"phones": [BOB]}, "invalid_parameter"),
+        ("POST", {"phone": BOB}, {"phones": [BOB]}, "invalid_parameter"),
+        ("POST", {}, {"phones": [BOB], "dryrun": True}, "invalid_body"),
+        ("DELETE", {}, {"phones": [ANN], "dryrun": True}, "invalid_body"),
+        ("DELETE", {"dry_run": "true"}, {"phones": [ANN]}, "invalid_parameter"),
+        ("DELETE", {"dry_run": "true"}, None, "invalid_parameter"),
+        ("DELETE", {"phone": ANN, "dry_run": "maybe"}, None, "invalid_field"),
+        ("DELETE", {"phone": ANN, "dryrun": "true"}, None, "invalid_parameter"),
+        ("DELETE", {"phone": ANN, "dry_run": ["false", "true"]}, None, "invalid_parameter"),
+        ("DELETE", {"phone": ANN, "default_region": "XX"}, None, "invalid_field"),
+    ],
+)
+def test_a_change_that_says_what_is_not_known_is_refused(
+    client: Client, method: str, query: dict[str, Any], json: object, code: str
+) -> None:
+    add(client, [ANN])
+    assert refused(client.http.request(method, "/suppressions", params=query, json=json)) == (400, code)
+    assert listed(client) == [ANN]
+
+
+def test_a_removal_by_a_file_has_nothing_in_its_query(client: Client) -> None:
+    add(client, [ANN])
+    files = {"audience_file": ("list.csv", f"phone1\n{ANN}\n")}
+    both = client.http.request("DELETE", "/suppressions", params={"dry_run": "true"}, files=files)
+    assert refused(both) == (400, "invalid_parameter")
+    assert listed(client) == [ANN]
+
+
+def test_a_removal_counts_as_an_upload_as_an_addition_does(start: Callable[..., Service]) -> None:
+    with start(rate_limit=RateLimit(2, 60)).client() as client:
+        add(client, [ANN])
+        remove(client, [ANN])
+        assert client.http.delete("/suppressions", params={"phone": ANN}).status_code == 429
+        assert listed(client) == []
+
+
 @pytest.mark.parametrize("phones", [[1.5], [None], [["1"]], [{}], [True], [-1], [2**63], "1", [], ["1"] * 100_001])
 def test_json_that_is_no_list_of_numbers_is_a_400(client: Client, phones: object) -> None:
     assert refused(client.http.post("/suppressions", json={"phones": phones})) == (400, "invalid_body")
@@ -288,6 +342,25 @@ def test_a_repeated_change_is_answered_alike_and_made_once(client: Client) -> No
     assert refused(other) == (422, "idempotency_key_reused")
 
 
+def test_the_same_json_in_other_bytes_is_the_same_request(client: Client) -> None:
+    once = key() | {"Content-Type": "application/json"}
+    bodies = (
+        '{"phones":["%s"],"dry_run":false}',
+        '{ "dry_run": false,\n "phones": ["%s"] }',
+        '{"phones":["\\u0034%s"]}',
+    )
+    texts = [body % (ANN if "u0034" not in body else ANN[1:]) for body in bodies]
+    posts = [client.http.post("/suppressions", content=text, headers=once) for text in texts]
+    assert [post.status_code for post in posts] == [200, 200, 200]
+    assert [post.headers.get("idempotency-replayed") for post in posts] == [None, "true", "true"]
+
+    off = key()
+    query = {"phone": ANN, "dry_run": "true"}
+    assert client.http.delete("/suppressions", params=query, headers=off).status_code == 200
+    del query["dry_run"]
+    assert refused(client.http.delete("/suppressions", params=query, headers=off)) == (422, "idempotency_key_reused")
+
+
 def test_the_answer_commits_with_the_change_or_not_at_all(tmp_path: Path) -> None:
     def lose_answers(parts: Parts) -> Parts:
         class Losing(repeats.Repeats):
@@ -311,6 +384,10 @@ def test_a_body_that_is_not_what_its_digest_says_changes_nothing(client: Client)
         "digest_mismatch",
     )
     assert listed(client) == []
+    add(client, [ANN])
+    without = client.http.delete("/suppressions", params={"phone": ANN}, headers={"Content-Digest": WRONG})
+    assert refused(without) == (400, "digest_mismatch")
+    assert listed(client) == [ANN]
 
 
 def test_an_erased_number_stays_suppressed_without_standing_on_the_list(
@@ -430,17 +507,30 @@ def duckdb_with_judged() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def test_the_list_counts_towards_the_quota(start: Callable[..., Service]) -> None:
+def test_a_full_quota_never_refuses_an_opt_out(start: Callable[..., Service]) -> None:
     service = start(account_bytes=3_000)
     with service.client() as client:
         add(client, [ANN])
         many = "phone1\n" + "".join(f"4479{number * 37 % 10**8:08}\n" for number in range(3_000))
-        assert refused(send(client, many)) == (507, "quota_exceeded")
-        assert listed(client) == [ANN]
-        assert len(objects(service)) == 1
+        assert told(send(client, many))["added"] > 2_000
+        assert stored_bytes(service, client) > 3_000
+        assert add(client, [BOB])["added"] == 1
+        full = client.post(f"phone1\n{CY}\n")
+        assert refused(full) == (507, "quota_exceeded")
+        assert "7 days" in full.json()["errors"][0]["message"]
         assert stored_bytes(service, client) == sum(path.stat().st_size for path in paths(service))
         with service.client() as other:
             assert other.create(f"phone1\n{ANN}\n").report["accepted"] == 1
+
+
+def test_a_list_has_a_bound_of_its_own(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiences.suppressions.MAX_LISTED", 2)
+    add(client, [ANN, BOB])
+    assert refused(client.http.post("/suppressions", json={"phones": [ANN, CY]})) == (507, "quota_exceeded")
+    assert listed(client) == [ANN, BOB]
+    assert add(client, [ANN])["already"] == 1
+    remove(client, [ANN])
+    assert add(client, [CY])["added"] == 1
 
 
 def test_nothing_stays_in_the_spool_and_no_number_in_the_log(

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiences import answer, coding, conditional, door, openapi
 from audiences.answer import Reply
+from audiences.console import front
 from audiences.errors import MethodNotAllowed, Refusal, ServerError, UnknownPath
 from audiences.inbox import ClientGone
 from audiences.parts import Parts
@@ -48,7 +49,7 @@ def create_app(open_parts: Callable[[], AbstractContextManager[Parts]]) -> Starl
     by_path = groupby(sorted(ROUTES, key=lambda route: route.path), key=lambda route: route.path)
     mounted = [Mounted(path, Methods(list(routes))) for path, routes in by_path]
     app = Starlette(
-        routes=mounted,
+        routes=[*mounted, *front.mounted()],
         lifespan=lifespan,
         middleware=[Middleware(Frame)],
         exception_handlers={HTTPException: answer_unknown_path},
@@ -141,7 +142,7 @@ class Exchange:
         self.scope = scope
         self.plain_send = send
         self.id = request_id(given)
-        self.state: dict[str, object] = {"headers": {}, "route": "unknown"}
+        self.state: dict[str, object] = {"headers": {}, "route": "unknown", "id": self.id}
         self.begun = time.perf_counter()
         self.status = 0
         self.sent = 0

@@ -41,8 +41,9 @@ class Checked:
 
         async def write() -> None:
             with target.open("wb") as file:
-                export = Export(files, exports.REJECT_EXTRAS)
-                async with Exports(self.engine, self.folder).lines(export, CSV) as chunks:
+                export = Export(files, exports.REJECT_EXTRAS, plans=[self.judged.layout])
+                source = Exports(self.engine, self.folder)
+                async with source.place() as folder, source.lines(folder, export, CSV) as chunks:
                     async for chunk in chunks:
                         file.write(chunk)
 

@@ -6,19 +6,19 @@ out of reach, 2 wrong use, 130 interrupted.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from audiences import __version__, remote, settings
+from audiences import __version__, options, remote, user_commands
 from audiences.errors import CannotOpen, Refusal
-from audiences.settings import Settings, SettingsError
+from audiences.options import Account, Data, fail, read
+from audiences.settings import SettingsError
 
 if TYPE_CHECKING:
     from audiences.keys import Keys
@@ -35,9 +35,7 @@ keys_app = typer.Typer(help="API keys: create, list, rotate, revoke.", no_args_i
 accounts_app = typer.Typer(help="Accounts: create, list.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(accounts_app, name="accounts")
-
-Data = Annotated[Optional[Path], typer.Option("--data", help="The data folder. [default: AUDIENCES_DATA]")]
-Account = Annotated[str, typer.Option("--account", help="The account's name.")]
+user_commands.register(app)
 
 
 def main() -> None:
@@ -49,12 +47,6 @@ def main() -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         fail(f"{place}{error.strerror or error}.")
-
-
-def fail(message: str, code: int = 1) -> NoReturn:
-    """Says what went wrong and ends."""
-    print(f"audiences: {message}", file=sys.stderr)
-    raise SystemExit(code)
 
 
 def version(value: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -77,12 +69,21 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any that is free.")] = 8000,
     data: Data = None,
 ) -> None:
-    """Serve the API on the embedded stores, until interrupted."""
+    """Serve the API and the console on the embedded stores, until interrupted."""
     from audiences import server, watch
 
     chosen = read(data)
     watch.configure_logging()
-    server.serve(chosen, host, port, lambda address: watch.log("serving", address=address, docs=f"{address}/docs"))
+
+    def announce(address: str, token: str | None) -> None:
+        watch.log("serving", address=address, docs=f"{address}/docs")
+        if token is not None:
+            # For a person, and not a line of the log, which holds no secrets. Whoever keeps standard error keeps it,
+            # too; so it lets in once, for a day, and only until there is an admin.
+            link = user_commands.welcome(address, token)
+            print(f"Set the first admin's password, once, within 24 hours: {link}", file=sys.stderr, flush=True)
+
+    server.serve(chosen, host, port, announce)
 
 
 @app.command()
@@ -199,29 +200,14 @@ def list_accounts(data: Data = None) -> None:
         terminal.show_accounts(accounts.every(connection))
 
 
-def read(data: Path | None) -> Settings:
-    """The settings of the environment, with what the command line says of the data folder."""
-    found = settings.read_settings(os.environ)
-    return found if data is None else replace(found, data=data)
-
-
 @contextmanager
 def opened_keys(data: Path | None) -> Iterator[tuple[Keys, Callable[[str], int]]]:
     """The keys of the data folder, and how to find an account's id by its name."""
     from audiences import clock, parts
     from audiences.keys import Keys
-    from audiences.store import accounts
 
     with parts.opened_catalog(read(data)) as database:
-
-        def account_id(name: str) -> int:
-            with database.read() as connection:
-                found = accounts.find(connection, name)
-            if found is None:
-                fail(f"There is no account {name}. `audiences accounts list` shows them.")
-            return found
-
-        yield Keys(database, clock.now), account_id
+        yield Keys(database, clock.now), partial(options.account_id, database)
 
 
 def whole_number(option: str, text: str, least: int, most: int) -> int:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from audiences import quota, reports
+from audiences import quota, reports, usage
 from audiences.clock import Clock
 from audiences.engine import MovedAway
 from audiences.errors import DynamicAudience, Refusal
@@ -153,6 +153,7 @@ class Creation:
             self.check_quota(connection, account, int(str(file["stored_bytes"])))
             stored.add(connection, row | {"created_time": now, "updated_time": now})
             stored.add_file(connection, {**file, "audience_id": audience_id, "first_version": 1})
+            usage.count_upload(connection, account, rows_of(file), now)
             commit(connection, audience_id)
 
     def add_version(
@@ -173,11 +174,16 @@ class Creation:
             self.check_quota(connection, account, int(str(file["stored_bytes"])))
             version = versions.begin(connection, audience, kind, self.clock())
             stored.add_file(connection, {**file, "audience_id": audience["id"], "first_version": version})
+            usage.count_upload(connection, account, rows_of(file), self.clock())
             commit(connection, audience["id"])
             return int(audience["id"])
 
     def refuse_full_account(self, account: int) -> None:
-        """Raises QuotaExceeded if there is no room for a single byte more, before any is received."""
+        """Raises QuotaExceeded if there is no room for a single byte more.
+
+        Asked before a file is received, whatever is to become of it: also for a dry run, and for a request that was
+        answered before. What a file takes is known when it was judged; then it is asked for that.
+        """
         if self.settings.account_bytes is not None:
             with self.database.read() as connection:
                 self.check_quota(connection, account, coming=1)
@@ -198,6 +204,11 @@ def row_of(judged: Judged, size: int, objects: Mapping[str, str]) -> FileRow:
         "contacts_object": objects.get("contacts"),
         "rejects_object": objects.get("rejects"),
     }
+
+
+def rows_of(file: FileRow) -> int:
+    """How many rows the file had, of which its catalog row tells."""
+    return msgspec.convert(file["report"], reports.FileRecord).file.rows
 
 
 def static(audience: RowMapping | None) -> RowMapping:

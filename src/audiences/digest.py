@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from audiences.errors import InvalidParameter
+from audiences.errors import DigestMismatch, InvalidParameter
 
 # The algorithms that RFC 9530 calls active, by their name in hashlib.
 ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512"}
@@ -30,6 +31,16 @@ def expected_digests(values: Sequence[str]) -> dict[str, bytes]:
         if name is not None:
             found[name] = decoded(match[2], hashlib.new(name).digest_size)
     return found
+
+
+def check(expected: Mapping[str, bytes], found: Mapping[str, hashlib._Hash]) -> None:
+    """Raises DigestMismatch unless what was `found` of the content is what was `expected`."""
+    for name, digest in expected.items():
+        if not hmac.compare_digest(found[name].digest(), digest):
+            raise DigestMismatch(
+                "Content-Digest does not match the content that arrived. Nothing was stored; send it again.",
+                field="Content-Digest",
+            )
 
 
 def decoded(text: str, size: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio.to_thread
 from starlette.requests import Request
 
-from audiences.errors import Unauthorized
+from audiences.errors import TooManyRequests, Unauthorized
 from audiences.keys import Caller
 from audiences.parts import Parts
 from audiences.routes import Route
@@ -24,7 +24,11 @@ async def admit(request: Request, parts: Parts, route: Route) -> Caller | None:
     except Unauthorized:
         await count_failure(request, parts)
         raise
-    request.state.headers = await parts.throttle.admit(route.policy, caller.key_id)
+    try:
+        request.state.headers = await parts.throttle.admit(route.policy, caller.key_id)
+    except TooManyRequests:
+        parts.usage.count_throttled(caller.account)
+        raise
     caller.require(route.scope)
     return caller
 

@@ -427,7 +427,7 @@ class NotReady(Unavailable):
 
 
 class EngineFull(Unavailable):
-    """The uploads under way leave too little memory for this one; try again soon, or split the file."""
+    """What is under way leaves too little memory or too few places; try again soon, or ask for less at once."""
 
     code = "engine_full"
 
@@ -445,7 +445,7 @@ class DiskFull(NoRoom):
 
 
 class QuotaExceeded(NoRoom):
-    """The account's quota of stored bytes (AUDIENCES_ACCOUNT_BYTES) is full."""
+    """The account's quota of stored bytes (AUDIENCES_ACCOUNT_BYTES) is full, or its do-not-contact list is."""
 
     code = "quota_exceeded"
 

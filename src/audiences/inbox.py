@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
-import hmac
 import secrets
 import shutil
 import time
@@ -22,14 +21,8 @@ from typing import Self
 import anyio.to_thread
 from starlette.requests import Request
 
-from audiences.digest import expected_digests
-from audiences.errors import (
-    DigestMismatch,
-    DiskFull,
-    MalformedRequest,
-    Refusal,
-    RequestTimeout,
-)
+from audiences import digest
+from audiences.errors import DiskFull, MalformedRequest, Refusal, RequestTimeout
 from audiences.fetch import Fetcher
 from audiences.form import Form, too_large
 from audiences.settings import MIB, Settings
@@ -114,7 +107,7 @@ class Inbox:
         path = folder / "upload"
         bound = self.settings.max_upload_bytes
         form = Form(request.headers.get("content-type"), path, bound, takes_urls=self.fetcher.allows_any)
-        expected = expected_digests(request.headers.getlist("content-digest"))
+        expected = digest.expected_digests(request.headers.getlist("content-digest"))
         content = {name: hashlib.new(name) for name in expected}
         try:
             limit = seconds(self.settings.receive_timeout_s, "The body took longer than")
@@ -124,12 +117,7 @@ class Inbox:
                     await behind.run(feed, form, content, batch)
         finally:
             form.close()
-        for name, digest in expected.items():
-            if not hmac.compare_digest(content[name].digest(), digest):
-                raise DigestMismatch(
-                    "Content-Digest does not match the content that arrived. Nothing was stored; send it again.",
-                    field="Content-Digest",
-                )
+        digest.check(expected, content)
         problem = form.finish(required)
         if form.url is not None and problem is None:
             await while_connected(request, self.fetch(form, form.url))
@@ -213,8 +201,8 @@ class Behind:
 
 def feed(form: Form, content: Mapping[str, hashlib._Hash], batch: bytes) -> None:
     """One batch to the form and to the digests over the whole content."""
-    for digest in content.values():
-        digest.update(batch)
+    for running in content.values():
+        running.update(batch)
     form.feed(batch)
 
 

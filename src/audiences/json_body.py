@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
-from audiences.digest import expected_digests
-from audiences.errors import BodyTooLarge, DigestMismatch, InvalidBody
+from audiences import digest
+from audiences.errors import BodyTooLarge, InvalidBody
 from audiences.inbox import Inbox, seconds
 
 Kind = TypeVar("Kind")
 
+# Of a body that a route has no use for: some clients send {} with every request.
+MAX_UNUSED_BYTES = 16 * 1024
+
 
 @dataclass(frozen=True)
 class Body(Generic[Kind]):
-    """What the body says, and the SHA-256 of its bytes."""
+    """What the body says, and the SHA-256 of that."""
 
     value: Kind
     sha256: bytes
@@ -31,22 +33,35 @@ async def read(inbox: Inbox, request: Request, kind: type[Kind], max_bytes: int,
     Raises InvalidBody, BodyTooLarge, DigestMismatch, RequestTimeout, or ClientGone.
     """
     content = await content_of(inbox, request, max_bytes)
-    for name, digest in expected_digests(request.headers.getlist("content-digest")).items():
-        if not hmac.compare_digest(hashlib.new(name, content).digest(), digest):
-            raise mismatch()
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise InvalidBody(f"Send JSON, with Content-Type: application/json, like {shape}", field="Content-Type")
     try:
-        return Body(msgspec.json.decode(content, type=kind), hashlib.sha256(content).digest())
+        return as_body(msgspec.json.decode(content, type=kind))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         # What the decoder says may quote what was sent.
-        raise InvalidBody(f"The JSON body is not what this route takes. Send {shape}") from None
+        raise InvalidBody(
+            f"The JSON body is not what this route takes. Send {shape}, with no member that it does not know."
+        ) from None
+
+
+def as_body(value: Kind) -> Body[Kind]:
+    """The body that says `value`: however it is spaced and spelled, it is the same, and so is its SHA-256."""
+    return Body(value, hashlib.sha256(msgspec.json.encode(value, order="deterministic")).digest())
+
+
+async def read_unused(inbox: Inbox, request: Request) -> None:
+    """Reads the body of a route that takes none, and holds it against its digest; what it says has no effect.
+
+    Raises BodyTooLarge, DigestMismatch, RequestTimeout, or ClientGone.
+    """
+    await content_of(inbox, request, MAX_UNUSED_BYTES)
 
 
 async def content_of(inbox: Inbox, request: Request, max_bytes: int) -> bytes:
-    """The body's bytes."""
+    """The body's bytes, which are those that its digest says."""
     inbox.check_headers(request)
+    expected = digest.expected_digests(request.headers.getlist("content-digest"))
     content, more = bytearray(), True
     async with seconds(inbox.settings.receive_timeout_s, "The body took longer than"):
         while more:
@@ -54,15 +69,8 @@ async def content_of(inbox: Inbox, request: Request, max_bytes: int) -> bytes:
             content += chunk
             if len(content) > max_bytes:
                 raise BodyTooLarge(
-                    f"The JSON body is larger than {max_bytes:,} bytes. Send less at a time, or a file.",
+                    f"The body is larger than {max_bytes:,} bytes. Send less at a time, or a file.",
                     headers={"Connection": "close"},
                 )
+    digest.check(expected, {name: hashlib.new(name, content) for name in expected})
     return bytes(content)
-
-
-def mismatch() -> DigestMismatch:
-    """The refusal of content that is not what its digest says."""
-    return DigestMismatch(
-        "Content-Digest does not match the content that arrived. Nothing was stored; send it again.",
-        field="Content-Digest",
-    )

@@ -71,6 +71,7 @@ class Judge:
         """The file, judged. Raises a Refusal, NoValidRows among them."""
         with self.engine.connection() as connection:
             judged = self.judge_on(connection, upload, wanted, against)
+            self.metrics.count_file(judged.record.file)
             check = judged.check(wanted.name)
             if check.accepted == 0:
                 raise reports.nothing_accepted(check, samples(connection, judged))
@@ -80,6 +81,7 @@ class Judge:
         """The report of a dry run. Raises a Refusal, but a file without a valid row is a report, too."""
         with self.engine.connection() as connection:
             judged = self.judge_on(connection, upload, wanted, against)
+            self.metrics.count_file(judged.record.file)
             return CheckWithSamples(**reports.fields_of(judged.check(wanted.name)), **samples(connection, judged))
 
     def judge_on(
@@ -99,7 +101,6 @@ class Judge:
             keeping = Keeping(table, layout.plan(table.columns, table.phone), upload.folder, others)
             kept = contacts.keep(connection, keeping, against, sorted_from=self.sorted_from())
         record = reports.of_file(upload, table, kept)
-        self.metrics.count_file(record.file)
         return Judged(record, keeping.plan, kept, against.file)
 
     def sorted_from(self) -> int:

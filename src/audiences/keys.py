@@ -11,10 +11,11 @@ import hashlib
 import hmac
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
 from audiences.clock import DAY, MINUTE, Clock
@@ -38,11 +39,22 @@ DEFAULT_GRACE_DAYS, MAX_GRACE_DAYS = 7, 30
 # `last_used` is exact to a minute: a write and a sync for every request would be the slowest part of a read.
 LAST_USED_STEP = MINUTE
 
+# An integration that ran within so many days is in use; its owner hears as long before its key ends.
+IN_USE = ENDING = 30 * DAY
+
 REALM = 'Bearer realm="audiences"'
 
 
+# What a caller adds to the transaction of a change: called with the id of the key that was made or ended.
+Commit = Callable[[Connection, str], None]
+
+
 class UnknownKey(Exception):
-    """There is no key of that id."""
+    """There is no key of that id, for whoever asks."""
+
+
+def nothing_more(_connection: Connection, _key_id: str) -> None:
+    """Adds nothing to a transaction."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +103,13 @@ class Keys:
                 stored.change(connection, key["id"], last_used_time=now)
 
     def create(
-        self, account: int, name: str, *, scopes: Sequence[str] = DEFAULT_SCOPES, days: int | None = DEFAULT_LIFE_DAYS
+        self,
+        account: int,
+        name: str,
+        *,
+        scopes: Sequence[str] = DEFAULT_SCOPES,
+        days: int | None = DEFAULT_LIFE_DAYS,
+        commit: Commit = nothing_more,
     ) -> tuple[str, str]:
         """A new key's id and its text, which is not kept; `days` of None never ends. Raises InvalidField."""
         check_name(name)
@@ -100,17 +118,25 @@ class Keys:
         values = record(account, name, text, " ".join(scopes), now) | {"expires_time": expires}
         with self.database.write() as connection:
             stored.add(connection, values)
+            commit(connection, str(values["id"]))
         return str(values["id"]), text
 
-    def rotate(self, key_id: str, *, grace_days: int = DEFAULT_GRACE_DAYS) -> tuple[str, str]:
+    def rotate(
+        self,
+        key_id: str,
+        *,
+        grace_days: int = DEFAULT_GRACE_DAYS,
+        account: int | None = None,
+        commit: Commit = nothing_more,
+    ) -> tuple[str, str]:
         """A successor's id and text, as long-lived as the old key was; the old one works `grace_days` more.
 
-        Raises UnknownKey, also for a key that is dead already.
+        Raises UnknownKey, also for a key that is dead already, and with `account` for one of another account.
         """
         text, now = mint(), self.clock()
         with self.database.write() as connection:
-            old = stored.find(connection, key_id)
-            if old is None or not is_live(old, now):
+            old = required(connection, key_id, account)
+            if not is_live(old, now):
                 raise UnknownKey(key_id)
             life = None if old["expires_time"] is None else now + old["expires_time"] - old["created_time"]
             values = record(old["account_id"], old["name"], text, old["scopes"], now) | {"expires_time": life}
@@ -118,19 +144,61 @@ class Keys:
             end = now + grace_days * DAY
             ends = end if old["expires_time"] is None else min(end, old["expires_time"])
             stored.change(connection, key_id, expires_time=ends, rotated_to=values["id"])
+            commit(connection, key_id)
         return str(values["id"]), text
 
-    def revoke(self, key_id: str) -> None:
-        """Ends the key at once. Raises UnknownKey."""
+    def revoke(self, key_id: str, *, account: int | None = None, commit: Commit = nothing_more) -> None:
+        """Ends the key at once. Raises UnknownKey, with `account` also for one of another account."""
         with self.database.write() as connection:
-            if stored.find(connection, key_id) is None:
-                raise UnknownKey(key_id)
+            required(connection, key_id, account)
             stored.change(connection, key_id, revoked_time=self.clock())
+            commit(connection, key_id)
+
+    def of_account(self, account: int) -> list[RowMapping]:
+        """The account's keys, without their hashes, newest first."""
+        with self.database.read() as connection:
+            return stored.of_account(connection, account)
+
+    def find(self, key_id: str, *, account: int) -> RowMapping:
+        """The account's key of that id. Raises UnknownKey."""
+        with self.database.read() as connection:
+            return required(connection, key_id, account)
+
+    def known(self, text: str, *, account: int) -> RowMapping | None:
+        """The account's key of that text, live or not; None for every other one, so that nothing is told of it."""
+        if not is_well_formed(text):
+            return None
+        with self.database.read() as connection:
+            key = stored.find_by_hash(connection, hash_of(text))
+        return key if key is not None and key["account_id"] == account else None
 
     def every(self) -> list[RowMapping]:
         """All keys, without their hashes, oldest first."""
         with self.database.read() as connection:
             return stored.every(connection)
+
+
+def required(connection: Connection, key_id: str, account: int | None) -> RowMapping:
+    """The key of that id; with `account`, one of another account is unknown. Raises UnknownKey."""
+    key = stored.find(connection, key_id)
+    if key is None or account not in {None, key["account_id"]}:
+        raise UnknownKey(key_id)
+    return key
+
+
+def ending(keys: Sequence[RowMapping], now: int) -> list[RowMapping]:
+    """Those of an account's keys that are in use and end within 30 days, the next one first.
+
+    One that was rotated is in use only if it was used since: then its successor has not yet taken its place everywhere.
+    """
+    made = {key["id"]: key["created_time"] for key in keys}
+
+    def is_ending(key: RowMapping) -> bool:
+        used, ends = key["last_used_time"], key["expires_time"]
+        since = made.get(key["rotated_to"], now - IN_USE)
+        return is_live(key, now) and ends is not None and ends - now <= ENDING and used is not None and used > since
+
+    return sorted(filter(is_ending, keys), key=lambda key: int(key["expires_time"]))
 
 
 def mint() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from audiences import clock, cursors, pages, reports
 from audiences.clock import DAY, Clock
 from audiences.engine import Engine
 from audiences.errors import InvalidCursor, UnknownAudience
-from audiences.layout import Layout, Stored
+from audiences.layout import TIME_ZONES, Layout, Stored
 from audiences.models import AudienceItem, AudienceReport
 from audiences.pages import Filters
 from audiences.store import audiences as stored
@@ -40,7 +41,8 @@ KINDS = ("contacts", "rejects")
 class Opened:
     """One version of an audience, and the files to read it from.
 
-    `after` is the (file, row) behind which its next page begins; `objects` are the stored names of its files.
+    `after` is the (file, row) behind which its next page begins; `objects` are the stored names of its files, `layouts`
+    how the columns of all uploaded ones lie, even where nothing of them is stored (any more).
     """
 
     row: RowMapping
@@ -50,6 +52,7 @@ class Opened:
     rejects: list[Stored]
     objects: Mapping[str, list[str]]
     last_file: int
+    layouts: Sequence[Layout]
 
     def has_moved(self, now: Opened) -> bool:
         """Whether the audience has another version now, or other files, since a person was erased from them."""
@@ -112,6 +115,7 @@ class Library:
             self.parts(files, "rejects"),
             {kind: [file[f"{kind}_object"] for file in files if file[f"{kind}_object"]] for kind in KINDS},
             files[-1]["position"] if files else 0,
+            [msgspec.convert(file["layout"], Layout) for file in files],
         )
 
     def page(
@@ -123,6 +127,23 @@ class Library:
             found = read(connection, files, filters, limit, opened.after)
         after = None if found.after is None else cursors.encode((opened.version, *found.after))
         return msgspec.Raw(found.items), after
+
+    def undoable(self, audience: RowMapping) -> RowMapping | None:
+        """The last change of the audience that can be undone, or None."""
+        with self.database.read() as connection:
+            change = versions.newest_change(connection, audience["id"])
+        return change if change is not None and change["created_time"] > self.clock() - RESTORABLE else None
+
+    def zone_counts(self, contacts: list[Stored]) -> dict[str, int]:
+        """How many contacts have each value of the column of time zones. Raises MovedAway."""
+        counts: Counter[str] = Counter()
+        with self.engine.connection() as connection:
+            for stored_file in contacts:
+                found = connection.execute(
+                    f"SELECT {TIME_ZONES}::VARCHAR, count(*) FROM read_parquet(?) GROUP BY 1", [str(stored_file.path)]
+                )
+                counts.update(dict(found.fetchall()))
+        return counts
 
     def find(self, account: int, audience_id: str) -> tuple[RowMapping, list[RowMapping]]:
         """The rows of an audience and its files, of one moment."""

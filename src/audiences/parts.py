@@ -15,6 +15,7 @@ from audiences.audit import Audit
 from audiences.changes import Changes
 from audiences.clock import Clock
 from audiences.creation import Creation
+from audiences.drafts import Drafts
 from audiences.engine import Engine
 from audiences.errors import CannotOpen
 from audiences.exports import Exports
@@ -24,8 +25,10 @@ from audiences.judging import Judge
 from audiences.keys import Keys
 from audiences.leases import Leases
 from audiences.library import Library
+from audiences.links import FIRST_ACCOUNT
 from audiences.people import People
 from audiences.repeats import Repeats
+from audiences.sessions import Sessions
 from audiences.settings import Settings
 from audiences.store import accounts
 from audiences.store.database import Database
@@ -33,9 +36,9 @@ from audiences.store.files import FileStore, FolderStore
 from audiences.suppressions import Suppressions
 from audiences.sweep import Sweeper
 from audiences.throttle import Throttle
+from audiences.usage import Usage
+from audiences.users import Users
 from audiences.watch import Metrics, log_fault
-
-DEFAULT_ACCOUNT = "default"
 
 
 class DataFolderInUse(CannotOpen):
@@ -51,10 +54,14 @@ class Parts:
     files: FileStore
     engine: Engine
     keys: Keys
+    users: Users
+    sessions: Sessions
     throttle: Throttle
+    usage: Usage
     inbox: Inbox
     repeats: Repeats
     creation: Creation
+    drafts: Drafts
     library: Library
     exports: Exports
     suppressions: Suppressions
@@ -103,23 +110,28 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
         files, metrics = FolderStore(folder / "files"), Metrics()
         library = Library(database, files, engine, now)
         suppressions = Suppressions(settings, database, files, engine, now)
+        inbox = Inbox(spool, settings, metrics, Fetcher(settings))
         yield Parts(
             settings=settings,
             database=database,
             files=files,
             engine=engine,
             keys=Keys(database, now),
+            users=Users(database, now),
+            sessions=Sessions(database, now),
             throttle=Throttle(settings),
-            inbox=Inbox(spool, settings, metrics, Fetcher(settings)),
+            usage=stack.enter_context(closing(Usage(database, now))),
+            inbox=inbox,
             repeats=Repeats(database, now),
             creation=Creation(settings, now, Judge(settings, engine, metrics), library, suppressions),
+            drafts=Drafts(settings, database, files, spool, now),
             library=library,
             suppressions=suppressions,
             people=People(library, suppressions, now, spool),
             changes=Changes(database, now),
             audit=Audit(now),
-            leases=Leases(database, now),
-            exports=Exports(engine, spool),
+            leases=Leases(database, files, now),
+            exports=Exports(engine, spool, check_room=inbox.check_room),
             sweeper=Sweeper(files, database, now, metrics),
             metrics=metrics,
         )
@@ -133,11 +145,11 @@ def opened_catalog(settings: Settings, now: Clock = clock.now) -> Iterator[Datab
     with closing(database):
         database.migrate()
         with database.read() as connection:
-            missing = accounts.find(connection, DEFAULT_ACCOUNT) is None
+            missing = accounts.find(connection, FIRST_ACCOUNT) is None
         if missing:
             with database.write() as connection:
-                if accounts.find(connection, DEFAULT_ACCOUNT) is None:
-                    accounts.add(connection, DEFAULT_ACCOUNT, now())
+                if accounts.find(connection, FIRST_ACCOUNT) is None:
+                    accounts.add(connection, FIRST_ACCOUNT, now())
         yield database
 
 

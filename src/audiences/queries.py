@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import wraps
 
 from starlette.datastructures import QueryParams
+from starlette.responses import Response
 
 from audiences import calling, exports
+from audiences.answer import Reply
+from audiences.bodies import FIELDS
 from audiences.calling import Hours
 from audiences.errors import InvalidParameter, Reason
 from audiences.pages import DEFAULT_LIMIT, MAX_LIMIT, Filters
-from audiences.routes import Parameter
+from audiences.routes import Call, Parameter, Route
 
 # E.164 has at most 15 digits; libphonenumber reads up to 17 behind the country code.
 PHONE_PATTERN = r"\+?[0-9]{1,17}"
@@ -19,8 +24,39 @@ PHONE_PATTERN = r"\+?[0-9]{1,17}"
 CONTACT_FILTERS = ("country", "line_type", "phone", "search", "callable")
 REJECT_FILTERS = ("reason", "search")
 SUPPRESSION_FILTERS = ("phone",)
-ALL_FILTERS = (*CONTACT_FILTERS, *REJECT_FILTERS)
 MAX_NAME_FILTER = 255
+
+
+def strict(route: Route) -> Route:
+    """The route behind a check of its query, if it is one with a key.
+
+    Whatever is misspelled would be ignored otherwise: every contact in place of some, a change in place of a dry run.
+    """
+    if route.scope is None:
+        return route
+    handler = route.handler
+
+    @wraps(handler)
+    async def checked(call: Call) -> Reply | Response:
+        check_names(call.request.query_params, route)
+        return await handler(call)
+
+    return replace(route, handler=checked, refusals=tuple(dict.fromkeys((InvalidParameter, *route.refusals))))
+
+
+def check_names(query: QueryParams, route: Route) -> None:
+    """Raises InvalidParameter for a name that the route does not take, and for one that stands there twice.
+
+    A list may stand there as often as it has items.
+    """
+    known = {parameter.name: parameter for parameter in route.parameters if parameter.where == "query"}
+    for name in query:
+        if name not in known:
+            offered = f"It takes {', '.join(known)}." if known else "It takes none."
+            hint = " Fields go into the body." if route.body else ""
+            raise InvalidParameter(f"This route does not take such a query parameter. {offered}{hint}", field=name)
+        if len(query.getlist(name)) > 1 and known[name].schema.get("type") != "array":
+            raise InvalidParameter(f"{name} stands in the query more than once. Send it once.", field=name)
 
 
 def read_name(query: QueryParams) -> str | None:
@@ -40,11 +76,7 @@ def read_limit(query: QueryParams) -> int:
 
 
 def read_filters(query: QueryParams, known: Sequence[str]) -> Filters:
-    """What the rows must have. Raises InvalidParameter, also for a filter that this list does not have."""
-    foreign = [name for name in ALL_FILTERS if name in query and name not in known]
-    if foreign:
-        offered = ", ".join(known)
-        raise InvalidParameter(f"{foreign[0]} does not choose rows here. {offered} do.", field=foreign[0])
+    """What the rows must have, of a list that has the filters `known`. Raises InvalidParameter."""
     phone = query.get("phone")
     if phone is not None and re.fullmatch(PHONE_PATTERN, phone) is None:
         raise InvalidParameter("phone takes a number's digits with its country code.", field="phone")
@@ -89,6 +121,15 @@ SPREADSHEET = Parameter(
     {"enum": ["safe", "verbatim"]},
 )
 PHONE = Parameter("phone", "Only this number.", {"type": "string", "pattern": f"^{PHONE_PATTERN}$"})
+PHONES = Parameter(
+    "phone",
+    "A number, in place of the body; may be repeated.",
+    {"type": "array", "items": {"type": "string"}, "examples": [["442079832100"]]},
+)
+DEFAULT_REGION = Parameter(
+    "default_region", "With phone: the region whose national numbers are let in.", FIELDS["default_region"]
+)
+DRY_RUN = Parameter("dry_run", "With phone: true changes nothing, and answers the report.", FIELDS["dry_run"])
 SEARCH = Parameter("search", "Only rows with this text in a cell, whatever the case.", {"type": "string"})
 NAME = Parameter(
     "name", "Only names that contain this text, whatever the case.", {"type": "string", "maxLength": MAX_NAME_FILTER}

@@ -3,24 +3,28 @@
 The fingerprint is over method, path, recognised fields and the file's SHA-256, never the raw body: clients change the
 boundary. The first request marks the key as running under a lease that it renews; a twin that comes meanwhile is 409.
 The result is written in the transaction that stores the audience, so that there is never one without the other.
+
+An answer may quote rows. When a person is erased, all that are kept lose them and stay otherwise: a request that is
+sent again is never carried out again for it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import anyio.to_thread
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from audiences import answer
+from audiences import answer, leases
 from audiences.answer import Reply
 from audiences.clock import HOUR, SECOND, Clock
 from audiences.errors import IdempotencyKeyReused, InvalidParameter, Refusal, RequestInProgress
@@ -54,9 +58,10 @@ class Claim:
 class Repeats:
     """The idempotency records of one catalog."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, renewal_s: float = RENEWAL_S) -> None:
         self.database = database
         self.clock = clock
+        self.renewal_s = renewal_s
         self.fingerprint_key = secret_keys.ensure(database, "fingerprints")
 
     async def once(
@@ -71,14 +76,9 @@ class Repeats:
         claim = await anyio.to_thread.run_sync(self.begin, account, key, fingerprint)
         if claim.replay is not None:
             return claim.replay
-        renewal = asyncio.create_task(self.renew(claim))
-        try:
+        async with leases.renewed(partial(self.renew, claim), partial(self.release, claim), self.renewal_s):
             reply = await refusals_answered(work(claim))
             await anyio.to_thread.run_sync(self.finish, claim, reply)
-        finally:
-            renewal.cancel()
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self.release, claim)
         return reply
 
     def fingerprint(self, method: str, path: str, fields: Mapping[str, str], file_sha256: bytes) -> bytes:
@@ -121,9 +121,15 @@ class Repeats:
         """Stores the answer in the caller's transaction. Raises RequestInProgress if the claim was lost to a twin."""
         if not claim.owner:
             return
-        kept = {"answer": msgspec.json.encode(reply), "quotes_rows": quotes_rows(reply)}
-        if not idempotency.change(connection, claim.account, claim.key, claim.owner, **kept):
+        record = idempotency.find(connection, claim.account, claim.key)
+        if record is None or record["owner"] != claim.owner:
             raise RequestInProgress("The request was taken over by its twin. Ask again for its answer.")
+        whole = msgspec.json.decode(msgspec.json.encode(reply), type=Reply)
+        bare = without_rows(whole)
+        # A person was erased since the request began: it may have read them.
+        kept = bare if record["quotes_rows"] else whole
+        values = {"answer": msgspec.json.encode(kept), "quotes_rows": kept != bare}
+        idempotency.change(connection, claim.account, claim.key, claim.owner, **values)
         claim.kept = True
 
     def finish(self, claim: Claim, reply: Reply) -> None:
@@ -137,13 +143,7 @@ class Repeats:
         with self.database.write() as connection:
             idempotency.remove(connection, claim.account, claim.key, claim.owner)
 
-    async def renew(self, claim: Claim) -> None:
-        """Renews the lease until cancelled."""
-        while True:
-            await asyncio.sleep(RENEWAL_S)
-            await anyio.to_thread.run_sync(self.renew_once, claim)
-
-    def renew_once(self, claim: Claim) -> None:
+    def renew(self, claim: Claim) -> None:
         """Renews the lease."""
         with self.database.write() as connection:
             until = self.clock() + LEASE
@@ -151,6 +151,10 @@ class Repeats:
 
 
 REPLAYED = {"Idempotency-Replayed": "true"}
+
+# What answers hold rows under, and what is left of a refusal's words.
+SAMPLES = frozenset({"sample_contacts", "sample_rejects"})
+FORGOTTEN = "What this said is not kept, since a person was erased. Send the request with a new Idempotency-Key."
 
 
 async def refusals_answered(work: Awaitable[Reply]) -> Reply:
@@ -176,10 +180,29 @@ def check_key(key: str | None) -> str | None:
     return key
 
 
-def quotes_rows(reply: Reply) -> bool:
-    """Whether the answer may hold cells of a file: samples of rows, or a refusal, which quotes names of columns.
+def forget_rows(connection: Connection, account: int) -> None:
+    """Takes the rows out of all that the account has been answered, and of what its running requests will be."""
+    idempotency.mark_running(connection, account)
+    for key, owner in idempotency.quoting(connection, account):
+        record = idempotency.find(connection, account, key)  # one by one: an answer may have a megabyte
+        assert record is not None  # noqa: S101 - of the same transaction
+        bare = without_rows(msgspec.json.decode(record["answer"], type=Reply))
+        idempotency.change(connection, account, key, owner, answer=msgspec.json.encode(bare), quotes_rows=False)
 
-    In a file without a header those are cells of its first row.
+
+def without_rows(reply: Reply) -> Reply:
+    """The answer, decoded, without what may be cells of a file: samples of rows, and what a refusal says in words.
+
+    A refusal quotes names of columns; in a file without a header those are cells of its first row.
     """
-    sampled = (isinstance(part, dict) and "sample_rejects" in part for part in (reply.data, reply.report))
-    return reply.status == HTTPStatus.BAD_REQUEST or any(sampled)
+    refused = reply.status == HTTPStatus.BAD_REQUEST
+    errors = [error | {"message": FORGOTTEN} for error in reply.errors] if refused else reply.errors
+    data, report = without_samples(reply.data), without_samples(reply.report)
+    return msgspec.structs.replace(reply, data=data, errors=errors, report=report)
+
+
+def without_samples(part: Any) -> Any:  # noqa: ANN401 - whatever an answer holds
+    """The same with its samples empty, if it has any."""
+    if not isinstance(part, dict):
+        return part
+    return {name: [] if name in SAMPLES else value for name, value in part.items()}

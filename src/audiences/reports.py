@@ -90,14 +90,14 @@ def of_audience(audience: RowMapping, files: Sequence[RowMapping]) -> AudienceRe
 
 
 def nothing_accepted(check: Check, samples: Mapping[str, Any]) -> NoValidRows:
-    """The refusal of a file without a single valid row: the commonest reasons, and what to do about the first."""
+    """The refusal of a file of which no row is accepted: the commonest reasons, and what to do about the first."""
     report = in_order(check) | dict(samples)
     if check.rows == 0:
         return NoValidRows("The file has a header but no rows under it. Nothing was stored.", report)
     reasons = sorted(check.rejected_by_reason.items(), key=lambda pair: -pair[1])
     aside = [("already contacts or repeated", check.duplicates), ("on the do-not-contact list", check.suppressed)]
     told = ", ".join(f"{what} {count:,}" for what, count in [*reasons[:4], *aside] if count)
-    if not reasons:
+    if check.duplicates or check.suppressed:  # valid numbers, all of them
         return NoValidRows(f"None of the {check.rows:,} rows is a new contact ({told}). Nothing was stored.", report)
     return NoValidRows(
         f"None of the {check.rows:,} rows has a valid phone number with its country code ({told}). "

@@ -45,13 +45,14 @@ CONTENT_DIGEST = Parameter(
 REPLAYED = {"Idempotency-Replayed": "true, where the request was carried out before and is answered alike."}
 LOCATION = {"Location": "Where the audience's report is."}
 
-ROW_REFUSALS = (InvalidParameter, InvalidCursor, UnknownAudience, NotAcceptable, EngineFull)
+ROW_REFUSALS = (InvalidParameter, InvalidCursor, UnknownAudience, NotAcceptable, NotReady, EngineFull, DiskFull)
 NOT_OF_UPLOADS = frozenset({InvalidCursor, InvalidBody, NothingToRestore, NotReady})
 UPLOAD_REFUSALS = tuple(
     kind for kind in catalogue() if kind.status in {400, 408, 409, 413, 422, 503, 507} and kind not in NOT_OF_UPLOADS
 )
 
 REPEATABLE = (InvalidParameter, RequestInProgress, IdempotencyKeyReused)
+WITHOUT_BODY_REFUSALS = (*REPEATABLE, DigestMismatch, BodyTooLarge)
 CHANGE_BY_FILE_REFUSALS = (*UPLOAD_REFUSALS, UnknownAudience)
 
 CHANGED = Success("Operation successful", models.Created, example={"id": "312345"}, headers=REPLAYED)
@@ -66,7 +67,7 @@ CHANGED_OR_CHECKED = Success(
 
 LIST_REFUSALS = (*UPLOAD_REFUSALS, InvalidBody)
 
-ROUTES: tuple[Route, ...] = (
+TABLE: tuple[Route, ...] = (
     Route(
         "POST",
         "/audiences",
@@ -164,8 +165,8 @@ ROUTES: tuple[Route, ...] = (
         {200: CHANGED},
         scope=WRITE,
         policy=READS,
-        parameters=(IDEMPOTENCY_KEY,),
-        refusals=(*REPEATABLE, UnknownAudience),
+        parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        refusals=(*WITHOUT_BODY_REFUSALS, UnknownAudience),
     ),
     Route(
         "POST",
@@ -175,8 +176,8 @@ ROUTES: tuple[Route, ...] = (
         {200: CHANGED},
         scope=WRITE,
         policy=READS,
-        parameters=(IDEMPOTENCY_KEY,),
-        refusals=(*REPEATABLE, UnknownAudience, NothingToRestore),
+        parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        refusals=(*WITHOUT_BODY_REFUSALS, UnknownAudience, NothingToRestore),
     ),
     Route(
         "GET",
@@ -259,8 +260,9 @@ ROUTES: tuple[Route, ...] = (
             )
         },
         scope=WRITE,
-        policy=READS,
-        parameters=(queries.PHONE, IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        # As an addition: it may bring a file, and which of the two it is would be known behind the door only.
+        policy=UPLOADS,
+        parameters=(queries.PHONES, queries.DEFAULT_REGION, queries.DRY_RUN, IDEMPOTENCY_KEY, CONTENT_DIGEST),
         refusals=LIST_REFUSALS,
         body=bodies.PHONES_OR_FILE,
         body_required=False,
@@ -273,7 +275,7 @@ ROUTES: tuple[Route, ...] = (
         {200: Success("Contact retrieved", models.Held, example=examples.HELD)},
         scope=PEOPLE,
         policy=READS,
-        refusals=(InvalidParameter, EngineFull),
+        refusals=(InvalidParameter, EngineFull, NotReady),
     ),
     Route(
         "DELETE",
@@ -283,8 +285,8 @@ ROUTES: tuple[Route, ...] = (
         {200: Success("Operation successful", models.Erased, example=examples.ERASED, headers=REPLAYED)},
         scope=PEOPLE,
         policy=READS,
-        parameters=(IDEMPOTENCY_KEY,),
-        refusals=(*REPEATABLE, EngineFull, DiskFull),
+        parameters=(IDEMPOTENCY_KEY, CONTENT_DIGEST),
+        refusals=(*WITHOUT_BODY_REFUSALS, EngineFull, NotReady, DiskFull),
     ),
     Route(
         "GET", "/healthz", service.healthz, "Liveness", {200: Success("Alive", models.Health, example={"status": "ok"})}
@@ -301,3 +303,6 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs", service.docs, "This description as a page", {}, listed=False),
     Route("GET", "/docs/{name}", service.docs_asset, "A file of that page", {}, listed=False),
 )
+
+# What is served, described and walked: each route with a key takes its own query parameters, and no other.
+ROUTES: tuple[Route, ...] = tuple(queries.strict(route) for route in TABLE)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 
 import uvicorn
 from prometheus_client import start_http_server
 
 from audiences.app import create_app
-from audiences.errors import CannotOpen
+from audiences.errors import CannotOpen, DiskFull
 from audiences.parts import Parts, opened_parts
 from audiences.protocol import BoundedHttp
 from audiences.settings import Settings
@@ -22,8 +22,10 @@ BACKLOG = 2048
 DRAIN_S = 60
 
 
-def serve(settings: Settings, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serves until a signal ends it. `announce` is called with the address once requests are taken.
+def serve(settings: Settings, host: str, port: int, announce: Callable[[str, str | None], None]) -> None:
+    """Serves until a signal ends it. Once requests are taken, `announce` is called with the address.
+
+    While nobody can sign in to the console yet, its second argument is the token that makes the first admin.
 
     Raises CannotOpen if the address cannot be had, and what `opened_parts` raises.
     """
@@ -40,7 +42,15 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str], No
             timeout_keep_alive=30,
             timeout_graceful_shutdown=DRAIN_S,
         )
-        Announcing(config, lambda: announce(address)).run(sockets=[listener])
+        token = first_token(parts)
+        Announcing(config, lambda: announce(address, token)).run(sockets=[listener])
+
+
+def first_token(parts: Parts) -> str | None:
+    """The token of the first admin's link, while there is need of one."""
+    with suppress(DiskFull):  # a full disk must not keep anybody from reading
+        return parts.users.first_link()
+    return None
 
 
 class Announcing(uvicorn.Server):

@@ -131,6 +131,11 @@ class Settings:
         RateLimit(30, 60),
         "Failed authentications an address, so that keys cannot be guessed at speed; it never refuses a valid key.",
     )
+    sign_in_limit: RateLimit | None = setting(
+        parse_rate_limit,
+        RateLimit(10, 60),
+        "Tries to sign in to the console, for an address and for an email address: a person needs two or three.",
+    )
     trusted_proxies: tuple[str, ...] = setting(
         parse_networks, (), "Networks whose X-Forwarded-For is believed; anybody else could write any address into it."
     )

@@ -6,7 +6,6 @@ changes at once the later one finds that the row has moved, and is made again on
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +18,12 @@ from duckdb import DuckDBPyConnection
 from msgspec import Meta
 from sqlalchemy import Connection
 
-from audiences import cursors, quota, suppression_file
+from audiences import cursors, leases, suppression_file
 from audiences.clock import Clock
 from audiences.engine import Engine
-from audiences.errors import Refusal
+from audiences.errors import QuotaExceeded, Refusal
 from audiences.settings import Settings
-from audiences.store import reads, secret_keys
+from audiences.store import secret_keys
 from audiences.store import suppressions as stored
 from audiences.store.database import Database
 from audiences.store.files import FileStore
@@ -32,6 +31,10 @@ from audiences.suppressed import Suppressed, on_current
 from audiences.suppression_file import Kind, Written
 
 HASH_KEY = "suppressions"
+
+# Numbers on a list. It is no quota's business, since an opt-out must not be refused for want of bytes; but a change
+# writes the whole list, at 0.14 s for each million, and no account reaches more people than a large country has.
+MAX_LISTED = 50_000_000
 
 # The list after a change, in the spool.
 NEW = "suppressions.parquet"
@@ -48,10 +51,10 @@ class ListMoved(Exception):
 
 @dataclass(frozen=True)
 class Version:
-    """One version of an account's list; number 0 is that of an account which never had any."""
+    """One version of an account's list, of so many numbers; number 0 is that of an account which never had any."""
 
     number: int = 0
-    stored_bytes: int = 0
+    numbers: int = 0
     listed: Suppressed | None = None
 
 
@@ -70,10 +73,6 @@ class Suppressions:
         """The account's list as it is now, or None if it is empty."""
         return self.newest(account).listed
 
-    def current_in(self, connection: Connection, account: int) -> Suppressed | None:
-        """The same in the caller's transaction."""
-        return self.newest_in(connection, account).listed
-
     def newest(self, account: int) -> Version:
         """The version that counts now."""
         with self.database.read() as connection:
@@ -86,7 +85,7 @@ class Suppressions:
             return Version()
         name = row["object"]
         listed = None if name is None else Suppressed(self.files.local(name), row["hashes"], self.key)
-        return Version(row["version"], row["stored_bytes"], listed)
+        return Version(row["version"], row["phones"] + row["hashes"], listed)
 
     def page(self, account: int, phone: int | None, limit: int, cursor: str | None) -> tuple[msgspec.Raw, str | None]:
         """Numbers on the list, by number, and the next page's cursor; of `phone` alone if one is given.
@@ -122,7 +121,8 @@ class Suppressions:
     def change(self, connection: DuckDBPyConnection, account: int, kind: Kind, folder: Path, commit: Commit) -> int:
         """Adds or removes the numbers in the connection's table `wanted`; on how many that had an effect.
 
-        The new list is written in `folder`, a place in the spool. Raises QuotaExceeded, and then nothing is changed.
+        The new list is written in `folder`, a place in the spool. The quota of bytes does not stand in the way of an
+        opt-out. Raises QuotaExceeded for a list of more than MAX_LISTED numbers, and then nothing is changed.
         """
 
         def make(before: Version) -> int:
@@ -131,14 +131,10 @@ class Suppressions:
                 with self.database.write() as catalog:
                     commit(catalog, changed)
                 return changed
+            if kind == "add" and before.numbers + changed > MAX_LISTED:
+                raise QuotaExceeded(f"The list has at most {MAX_LISTED:,} numbers. Take off those of no use any more.")
             written = suppression_file.write(connection, before.listed, kind, folder / NEW, self.clock())
-
-            def settle(catalog: Connection) -> None:
-                if kind == "add":
-                    quota.check(catalog, self.settings, account, written.size - before.stored_bytes)
-                commit(catalog, changed)
-
-            self.publish(account, before, written, settle)
+            self.publish(account, before, written, lambda catalog: commit(catalog, changed))
             return changed
 
         return self.on_newest(account, make)
@@ -188,13 +184,4 @@ class Suppressions:
                 self.files.remove(name)
             raise
         if before.listed is not None:
-            self.retire(before.listed.name)
-
-    def retire(self, name: str) -> None:
-        """Removes the file of a list that was replaced, unless a read holds it; then the sweeper will."""
-        with self.database.read() as connection:
-            held = reads.held(connection, [name], self.clock())
-        if not held:
-            # The change has been made; a file that cannot be removed must not make it look as if it had not.
-            with contextlib.suppress(OSError):
-                self.files.remove(name)
+            leases.remove_unused(self.database, self.files, [before.listed.name], self.clock())

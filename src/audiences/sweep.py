@@ -1,7 +1,7 @@
 """What is deleted, when, and why that is safe.
 
-Time leaves old versions and deleted audiences, which can be had back for 7 days. A crash leaves two more things:
-folders in the spool, and Parquet files whose audience was never committed. The spool belongs
+Time leaves old versions and deleted audiences, which can be had back for 7 days, and drafts, which last an hour. A
+crash leaves two more things: folders in the spool, and stored files whose row was never committed. The spool belongs
 to one process, which holds the data folder's lock, so at its start all of it is rubbish. Stored files are listed first
 and the catalog is asked second, so that one which is committed in between is found there; and the young are spared,
 since theirs may be committed a moment later. Every function here can be run again at any time.
@@ -18,9 +18,11 @@ import anyio.to_thread
 from sqlalchemy.engine import RowMapping
 
 from audiences.clock import Clock
+from audiences.drafts import LIFE
 from audiences.library import RESTORABLE
 from audiences.repeats import KEPT
-from audiences.store import audiences, idempotency, reads, versions
+from audiences.sessions import IDLE_LIFE, WHOLE_LIFE
+from audiences.store import audiences, drafts, idempotency, links, reads, sessions, versions
 from audiences.store.database import Database
 from audiences.store.files import FileStore
 from audiences.watch import Metrics, log, log_fault
@@ -88,6 +90,23 @@ def remove_old_answers(database: Database, clock: Clock) -> int:
         return idempotency.remove_older(connection, clock() - KEPT)
 
 
+def remove_old_sign_ins(database: Database, clock: Clock) -> int:
+    """Removes links and sessions that let nobody in any more; how many."""
+    now = clock()
+    with database.write() as connection:
+        expired = links.remove_expired(connection, now)
+        return expired + sessions.remove_older(connection, now - WHOLE_LIFE, now - IDLE_LIFE)
+
+
+def remove_old_drafts(files: FileStore, database: Database, clock: Clock) -> int:
+    """Removes drafts that are over, whose rows go first; how many. Nobody finds them any more even before."""
+    with database.write() as connection:
+        names = drafts.remove_older(connection, clock() - LIFE)
+    for name in names:
+        files.remove(name)
+    return len(names)
+
+
 class Sweeper:
     """Runs the above from time to time."""
 
@@ -101,8 +120,10 @@ class Sweeper:
         """One round; what was removed."""
         done = {
             "retired_files": remove_retired_files(self.files, self.database, self.clock),
+            "old_drafts": remove_old_drafts(self.files, self.database, self.clock),
             "stray_files": remove_stray_files(self.files, self.database, self.clock),
             "old_answers": remove_old_answers(self.database, self.clock),
+            "old_sign_ins": remove_old_sign_ins(self.database, self.clock),
         }
         self.metrics.swept.inc(done["stray_files"] + done["retired_files"])
         return done

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import RowMapping
 
     from audiences.store.accounts import Account
+    from audiences.users import User
 
 BAR_WIDTH = 24
 SHOWN = 8
@@ -38,7 +39,7 @@ def show(report: Check, *, as_json: bool, rejects: Path | None) -> None:
     print_bars(console, "Countries", report.countries)
     print_bars(console, "Line types", report.line_types)
     if rejects is not None:
-        console.print(Text(f"\nEvery rejected row, with its reason: {rejects}"))
+        console.print(Text(f"\nEvery row that was not accepted, with its reason: {rejects}"))
 
 
 def show_stored(report: Check, audience_id: str | None, *, as_json: bool) -> None:
@@ -50,9 +51,11 @@ def show_stored(report: Check, audience_id: str | None, *, as_json: bool) -> Non
     if audience_id is not None:
         console.print(Text.assemble("Audience ", (audience_id, "bold green"), "  ", report.name))
     show(report, as_json=False, rejects=None)
-    if audience_id is not None and report.rejected:
+    if audience_id is not None and report.rejected + report.duplicates + report.suppressed:
         command = f"audiences export {audience_id} --rejects -o rejects.csv"
-        console.print(f"\nEvery rejected row, with its reason:\n{command}", soft_wrap=True)  # to be copied in one piece
+        console.print(
+            f"\nEvery row that was not accepted, with its reason:\n{command}", soft_wrap=True
+        )  # to be copied in one piece
 
 
 def show_json(value: object) -> None:
@@ -79,7 +82,7 @@ def understood(file: FileReport) -> str:
 
 
 def print_counts(console: Console, report: Check) -> None:
-    """The counts, one above the other."""
+    """The counts, one above the other: all that the rows are made of."""
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
     table.add_column()
@@ -91,6 +94,8 @@ def print_counts(console: Console, report: Check) -> None:
         (report.rejected, "rejected", "red"),
     ):
         table.add_row(Text(f"{count:,}", style=style), Text(what))
+    if report.erased:  # as the server has it, only where there are any
+        table.add_row(Text(f"{report.erased:,}", style="dim"), Text("erased"))
     console.print(table)
     if report.blank_rows:
         console.print(Text(f"{report.blank_rows:,} blank rows were skipped", style="dim"))
@@ -145,6 +150,26 @@ def state(key: RowMapping) -> str:
     if key["expires_time"] is not None and key["expires_time"] <= clock.now():
         return "expired"
     return "live" if key["rotated_to"] is None else "live, rotated"
+
+
+def show_users(users: Sequence[User]) -> None:
+    """Prints all users."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("EMAIL", "ACCOUNT", "ROLE", "CODES", "CREATED", "LAST SIGN-IN", "STATE"):
+        table.add_column(column, overflow="fold")
+    for user in users:
+        times = [moment(time) for time in (user.created_time, user.last_sign_in_time)]
+        codes = "on" if user.has_totp else "off"
+        cells = (user.email, user.account_name, user.role, codes, *times, user_state(user))
+        table.add_row(*(Text(cell) for cell in cells))
+    Console(highlight=False).print(table)
+
+
+def user_state(user: User) -> str:
+    """Whether a user can sign in, and if not, why."""
+    if user.disabled_time is not None:
+        return "disabled"
+    return "live" if user.has_password else "no password yet"
 
 
 def show_accounts(accounts: Sequence[Account]) -> None:

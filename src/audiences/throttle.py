@@ -1,10 +1,11 @@
-"""Who is counted, and how: uploads and reads a key, failed authentications an address.
+"""Who is counted, and how: uploads and reads a key, failed authentications an address, sign-ins an address and email.
 
 The counting itself is the `limits` library's sliding window: two counters a key, however high the limit.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import math
 import time
@@ -14,10 +15,11 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from audiences import emails
 from audiences.errors import TooManyRequests
 from audiences.settings import RateLimit, Settings
 
-UPLOADS, READS, FAILED_AUTHENTICATIONS = "uploads", "reads", "failed-authentications"
+UPLOADS, READS, FAILED_AUTHENTICATIONS, SIGN_INS = "uploads", "reads", "failed-authentications", "sign-ins"
 
 # Whoever has one address of IPv6 has its whole /64.
 IPV6_PREFIX = 64
@@ -32,6 +34,7 @@ class Throttle:
             UPLOADS: as_item(settings.rate_limit),
             READS: as_item(settings.read_rate_limit),
             FAILED_AUTHENTICATIONS: as_item(settings.failed_auth_limit),
+            SIGN_INS: as_item(settings.sign_in_limit),
         }
         self.proxies = [ipaddress.ip_network(network, strict=False) for network in settings.trusted_proxies]
 
@@ -57,6 +60,16 @@ class Throttle:
             f"Try again in {reset} seconds.",
             headers=headers | {"Retry-After": str(reset)},
         )
+
+    async def admit_sign_in(self, address: str, email: str) -> None:
+        """Counts a try to sign in, for the address that it came from and for the user that it is meant for.
+
+        So neither one machine can try many users, nor many machines one. The counters may be kept elsewhere, so they
+        hold a hash of the email address. Raises TooManyRequests, for users that there are and others alike.
+        """
+        await self.admit(SIGN_INS, f"address {address}")
+        digest = hashlib.sha256(emails.folded(email).encode("utf-8", "surrogatepass")).hexdigest()
+        await self.admit(SIGN_INS, f"email {digest}")
 
     def address(self, peer: str | None, forwarded: Sequence[str]) -> str:
         """The address that a request counts for: the connection's, or what a trusted proxy in front of it says.

@@ -20,7 +20,7 @@ from audiences.routes import Call
 MAX_RENAME_BYTES = 16 * 1024
 
 
-class Rename(Struct, forbid_unknown_fields=False):
+class Rename(Struct, forbid_unknown_fields=True):
     """The body of a renaming."""
 
     name: Annotated[str, Meta(description="The audience's new name.", examples=["NE_USA-above60"])]
@@ -90,22 +90,26 @@ async def rename_audience(call: Call) -> Reply:
 
 async def delete_audience(call: Call) -> Reply:
     """An audience is taken away; it can be restored for 7 days."""
+    key = read_key(call)
+    await json_body.read_unused(call.parts.inbox, call.request)
 
     def work(claim: Claim) -> Reply:
         delete, commit = call.parts.changes.delete, committing(call, claim, "delete")
         return answer.changed(delete(call.account, call.request.path_params["id"], commit))
 
-    return await once(call, read_key(call), Said(), work, in_engine=False)
+    return await once(call, key, Said(), work, in_engine=False)
 
 
 async def restore_audience(call: Call) -> Reply:
     """The last PUT, append or DELETE is undone."""
+    key = read_key(call)
+    await json_body.read_unused(call.parts.inbox, call.request)
 
     def work(claim: Claim) -> Reply:
         restore, commit = call.parts.changes.restore, committing(call, claim, "restore")
         return answer.changed(restore(call.account, call.request.path_params["id"], commit))
 
-    return await once(call, read_key(call), Said(), work, in_engine=False)
+    return await once(call, key, Said(), work, in_engine=False)
 
 
 async def list_audiences(call: Call) -> Reply:

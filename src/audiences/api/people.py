@@ -5,24 +5,27 @@ from __future__ import annotations
 import re
 from functools import partial
 
+import anyio.to_thread
 from sqlalchemy import Connection
 
-from audiences import answer
+from audiences import answer, json_body
 from audiences.answer import Reply
-from audiences.api.steps import Said, once, read_key
+from audiences.api.steps import read_key
 from audiences.errors import InvalidParameter
+from audiences.leases import Hold
 from audiences.models import Erased
 from audiences.repeats import Claim
 from audiences.routes import Call
 
-# The least digits that a number has with its country code, and the most that libphonenumber reads. A shorter one would
-# stand in the cells of many people.
-PHONE = re.compile(r"(?:\+|00)?([1-9][0-9]{6,16})")
+# Of so many digits any number is looked for, whether it is valid or not; of fewer or more, those that the plan has.
+USUAL_DIGITS = range(7, 18)
+PHONE = re.compile(r"(?:\+|00)?([1-9][0-9]{0,18})")
 
 
 async def get_contact(call: Call) -> Reply:
     """All that the account holds on a number."""
-    phone, people = read_phone(call), call.parts.people
+    people = call.parts.people
+    phone = await anyio.to_thread.run_sync(read_phone, call)
     async with call.parts.leases.held(partial(people.kept, account=call.account)) as files:
         held = await call.parts.engine.run(people.held, call.account, phone, files)
     return answer.found("Contact retrieved", held)
@@ -30,12 +33,19 @@ async def get_contact(call: Call) -> Reply:
 
 async def erase_contact(call: Call) -> Reply:
     """A number is erased from everything that the account holds."""
-    phone, key = read_phone(call), read_key(call)
-    async with call.parts.people.turn:
-        return await once(call, key, Said(), partial(carry_out_erasure, call, phone), in_engine=True)
+    parts, key = call.parts, read_key(call)
+    phone = await anyio.to_thread.run_sync(read_phone, call)
+    await json_body.read_unused(parts.inbox, call.request)
+    same = parts.repeats.fingerprint(call.request.method, f"/contacts/{phone}", {}, b"")
+
+    async def in_turn(claim: Claim) -> Reply:
+        async with parts.people.turn(call.account), parts.leases.growing() as hold:
+            return await parts.engine.run(carry_out_erasure, call, phone, hold, claim)
+
+    return await parts.repeats.once(call.account, key, same, in_turn)
 
 
-def carry_out_erasure(call: Call, phone: int, claim: Claim) -> Reply:
+def carry_out_erasure(call: Call, phone: int, hold: Hold, claim: Claim) -> Reply:
     """Erases the number; the answer and the record of who did it commit together with the erasure."""
 
     def commit(connection: Connection, erased: Erased) -> None:
@@ -43,7 +53,7 @@ def carry_out_erasure(call: Call, phone: int, claim: Claim) -> Reply:
         call.parts.audit.note(connection, call.account, call.actor, "erase", details=counts)
         call.parts.repeats.keep(connection, claim, done(erased))
 
-    return done(call.parts.people.erase(call.account, phone, commit))
+    return done(call.parts.people.erase(call.account, phone, hold, commit))
 
 
 def done(erased: Erased) -> Reply:
@@ -54,7 +64,7 @@ def done(erased: Erased) -> Reply:
 def read_phone(call: Call) -> int:
     """The number in the path. Raises InvalidParameter, which does not repeat it."""
     found = PHONE.fullmatch(call.request.path_params["phone"])
-    if found is None:
+    if found is None or not (len(found[1]) in USUAL_DIGITS or call.parts.people.is_valid(int(found[1]))):
         raise InvalidParameter(
             "The path takes a number's digits with its country code, such as /contacts/442079832100.", field="phone"
         )

@@ -10,12 +10,13 @@ import anyio.to_thread
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from audiences import accept, answer, calling, clock, conditional, exports, pages, queries
+from audiences import accept, answer, calling, conditional, exports, pages, queries
 from audiences.accept import JSON, WHOLE
 from audiences.answer import Reply
 from audiences.api.downloads import Bytes, Download, opened
 from audiences.calling import Hours, Zones
 from audiences.engine import MovedAway
+from audiences.errors import NotReady
 from audiences.exports import Export, Extras, Style
 from audiences.layout import Stored
 from audiences.library import Opened
@@ -104,7 +105,8 @@ async def answer_rows(call: Call, asked: Asked) -> Reply | Response:
     """Rows in the format that `Accept` asks for."""
     if asked.format == JSON:
         return await anyio.to_thread.run_sync(page, call, asked)
-    view = await anyio.to_thread.run_sync(look, call, replace(asked, cursor=None))
+    asked = replace(asked, cursor=None)  # a whole list is of the audience as it is now
+    view = await anyio.to_thread.run_sync(look, call, asked)
     headers = {"Content-Disposition": f'attachment; filename="{file_name(call, asked)}"', "Cache-Control": "no-store"}
     headers |= {"X-Content-Type-Options": "nosniff"} | VARY | tag_header(view)
     if call.request.method == "HEAD":
@@ -118,13 +120,13 @@ def file_name(call: Call, asked: Asked) -> str:
 
 
 def page(call: Call, asked: Asked) -> Reply | Response:
-    """A page, read again from the catalog's newest files where those of a moment ago are gone."""
-    for _ in range(TRIES - 1):
+    """A page, read again from the catalog's newest files where those of a moment ago are gone. Raises NotReady."""
+    for _ in range(TRIES):
         try:
             return page_once(call, asked)
         except MovedAway:
             continue
-    return page_once(call, asked)
+    raise NotReady("The audience's files change faster than they are read. Try again.", headers={"Retry-After": "1"})
 
 
 def page_once(call: Call, asked: Asked) -> Reply | Response:
@@ -149,13 +151,13 @@ async def streamed(call: Call, asked: Asked) -> AsyncIterator[Bytes]:
         listed = [view.filters.suppressed.name] if view.filters.suppressed else []
         return view, [*view.opened.objects[asked.kind.name], *listed]
 
-    async with call.parts.leases.held(find) as view:
+    async with call.parts.exports.place(call.account) as folder, call.parts.leases.held(find) as view:
         headers = tag_header(view)
         if view.zones is not None:
             unknown = await anyio.to_thread.run_sync(count_unknown, call, view)
             headers["Excluded-Unknown-Time-Zone"] = str(unknown)
-        export = Export(view.files(asked.kind), asked.extras, asked.style, view.filters)
-        async with opened(call.parts.exports, export, asked.format, headers) as rows:
+        export = Export(view.files(asked.kind), asked.extras, asked.style, view.filters, view.opened.layouts)
+        async with opened(call.parts.exports, folder, export, asked.format, headers) as rows:
             yield rows
 
 
@@ -169,7 +171,7 @@ def look_in(connection: Connection, call: Call, asked: Asked) -> View:
     """The same in the caller's transaction: the audience and the do-not-contact list are of one moment."""
     found = call.parts.library.open_in(connection, call.account, call.request.path_params["id"], asked.cursor)
     listed = call.parts.suppressions.newest_in(connection, call.account).listed if asked.kind is CONTACTS else None
-    zones = calling.zones(call.parts.engine.zones, asked.hours, clock.now()) if asked.hours else None
+    zones = calling.zones(call.parts.engine.zones, asked.hours, call.parts.library.clock()) if asked.hours else None
     filters = replace(asked.filters, suppressed=listed, zones=zones.within if zones else None)
     if zones is not None:
         return View(found, filters, zones, None)  # what may be called changes by the minute

@@ -19,7 +19,10 @@ Commit = Callable[[Connection, int], None]
 
 @dataclass(frozen=True)
 class Said:
-    """What a request said beside its method and path: its recognised fields, and the SHA-256 of its file or body."""
+    """What a request said beside its method and path: its recognised fields, and the SHA-256 of its file or body.
+
+    Of a body it is that of what it says, not of its bytes.
+    """
 
     fields: Mapping[str, str] = field(default_factory=dict)
     sha256: bytes = b""

@@ -28,6 +28,7 @@ from audiences.errors import InvalidParameter, NoValidRows
 from audiences.exports.pieces import contents
 from audiences.given import Given
 from audiences.inbox import Upload, disk_errors_refused
+from audiences.json_body import Body
 from audiences.repeats import Claim
 from audiences.routes import Call
 from audiences.settings import MIB
@@ -42,7 +43,7 @@ OUTCOMES: dict[Kind, tuple[str, str]] = {"add": ("added", "already"), "remove": 
 ACTIONS: dict[Kind, str] = {"add": "suppress", "remove": "unsuppress"}
 
 
-class Numbers(Struct, forbid_unknown_fields=False):
+class Numbers(Struct, forbid_unknown_fields=True):
     """The body of a change that brings its numbers along."""
 
     phones: Annotated[list[Annotated[int, Meta(ge=0, le=2**63 - 1)] | str], Meta(min_length=1, max_length=MAX_PHONES)]
@@ -79,15 +80,14 @@ async def list_suppressions(call: Call) -> Reply | Response:
 @asynccontextmanager
 async def whole_list(call: Call, phone: int | None) -> AsyncIterator[Bytes]:
     """The list as CSV, from a file that is gone behind the block. Raises EngineFull."""
-    async with call.parts.exports.place() as folder:
+    async with call.parts.exports.place(call.account) as folder:
         path = folder / "suppressions.csv"
         await anyio.to_thread.run_sync(call.parts.suppressions.write_csv, call.account, phone, path)
         yield Bytes(contents(path), path.stat().st_size)
 
 
 async def add_suppressions(call: Call) -> Reply:
-    """Numbers that nobody of the account contacts any more."""
-    await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
+    """Numbers that nobody of the account contacts any more; however full the account is."""
     return await change_list(call, "add")
 
 
@@ -98,27 +98,32 @@ async def remove_suppressions(call: Call) -> Reply:
 
 async def change_list(call: Call, kind: Kind) -> Reply:
     """Receives the numbers, as a file or as JSON, and changes the list by them."""
-    key = read_key(call)
-    if not call.request.headers.get("content-type", "").lower().startswith("multipart/"):
-        numbers, said = await read_numbers(call)
-        return await once(call, key, said, partial(change_by_numbers, call, kind, numbers), in_engine=True)
-    async with call.parts.inbox.receive(call.request) as upload:
+    key, inbox = read_key(call), call.parts.inbox
+    query, media_type = call.request.query_params, call.request.headers.get("content-type", "").lower()
+    if query or not media_type.startswith("multipart/"):
+        body = await (
+            read_query(call) if query else json_body.read(inbox, call.request, Numbers, MAX_BODY_BYTES, SHAPE)
+        )
+        work = partial(change_by_numbers, call, kind, body.value)
+        return await once(call, key, Said(sha256=body.sha256), work, in_engine=True)
+    async with inbox.receive(call.request) as upload:
         said = Said(upload.fields, upload.sha256)
         return await once(call, key, said, partial(change_by_file, call, kind, upload), in_engine=True)
 
 
-async def read_numbers(call: Call) -> tuple[Numbers, Said]:
-    """The numbers in the body, or, since not every client sends one with DELETE, in the query.
+async def read_query(call: Call) -> Body[Numbers]:
+    """The numbers in the query of a DELETE, since not every client sends a body with one.
 
-    Raises what `json_body.read` does, and InvalidParameter for both at once.
+    Raises InvalidParameter for a body beside it or a query without a number, InvalidField, or DigestMismatch.
     """
-    asked = call.request.query_params.getlist("phone") if call.request.method == "DELETE" else []
-    if not asked:
-        body = await json_body.read(call.parts.inbox, call.request, Numbers, MAX_BODY_BYTES, SHAPE)
-        return body.value, Said(sha256=body.sha256)
+    query = call.request.query_params
     if "transfer-encoding" in call.request.headers or call.request.headers.get("content-length", "0") != "0":
-        raise InvalidParameter("Send the numbers in the body or as phone, not both.", field="phone")
-    return Numbers(list(asked)), Said({"phone": ",".join(asked)})
+        raise InvalidParameter("Send everything in the body or everything in the query, not both.", field="phone")
+    await json_body.read_unused(call.parts.inbox, call.request)
+    if "phone" not in query:
+        raise InvalidParameter("The query has no number. Send phone, or all of it in the body.", field="phone")
+    dry_run = judging.check_flag("dry_run", query.get("dry_run", ""))
+    return json_body.as_body(Numbers(list(query.getlist("phone")), query.get("default_region"), dry_run))
 
 
 def change_by_numbers(call: Call, kind: Kind, numbers: Numbers, claim: Claim) -> Reply:

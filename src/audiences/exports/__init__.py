@@ -4,11 +4,12 @@ Lines (CSV, NDJSON) are made in pieces, ahead of the reader and no further than 
 whole in the spool before it is sent. Top to bottom::
 
     export      what is exported: columns, names, cells
+    work        statements that can be ended, whether they wait or run
     ranges      where stored files are cut into pieces
     lines       CSV and NDJSON: how they begin, and how a cell is written
     statements  the statements that write a piece of lines, of wide tables in slices of columns
     pieces      pieces made ahead of the reader, and removed
-    parquet     the statement that writes a Parquet file
+    parquet     the statements that write a Parquet file
     workbook    a workbook: `survey` measures, `sheet` is its XML, `workbook_packing` the child that packs it
 """
 
@@ -17,8 +18,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -26,18 +29,44 @@ import anyio.to_thread
 
 from audiences.accept import XLSX
 from audiences.engine import Engine
-from audiences.errors import EngineFull, Refusal
+from audiences.errors import DiskFull, EngineFull, Refusal
 from audiences.exports import parquet, workbook
 from audiences.exports.export import CONTACT_EXTRAS, REJECT_EXTRAS, Export, Extras, Style
 from audiences.exports.lines import FORMATS
-from audiences.exports.pieces import Making, Piece, making
-from audiences.exports.ranges import Span, spans
+from audiences.exports.pieces import Making, making
+from audiences.exports.ranges import PIECE_BYTES, Span, batches, spans
+from audiences.exports.work import connected
 from audiences.exports.workbook_packing import Limits
 
-__all__ = ["CONTACT_EXTRAS", "MAX_EXPORTS", "REJECT_EXTRAS", "Export", "Exports", "Extras", "Limits", "Style"]
+__all__ = [
+    "CONTACT_EXTRAS",
+    "MAX_EXPORTS",
+    "MAX_OF_ACCOUNT",
+    "REJECT_EXTRAS",
+    "BrokenOff",
+    "Export",
+    "Exports",
+    "Extras",
+    "Limits",
+    "Style",
+]
 
 # Exports at a time: each holds up to three pieces, or a file, in the spool for as long as its reader takes.
 MAX_EXPORTS = 16
+
+# Of one account: a few slow readers of one must not keep all others waiting.
+MAX_OF_ACCOUNT = 4
+SOON = {"Retry-After": "5"}
+
+# Bytes of an export for each stored one, at most, as a rule: lines are not compressed (five to ten times, measured),
+# a file is, with what it is made from beside it for a while.
+AS_TEXT, AS_FILE = 10, 4
+
+CheckRoom = Callable[[int], None]
+
+
+def any_room(_coming: int) -> None:
+    """There is room for as many bytes as there may come."""
 
 
 class BrokenOff(Exception):
@@ -45,13 +74,17 @@ class BrokenOff(Exception):
 
 
 class Exports:
-    """The exports under way."""
+    """The exports under way. `check_room` raises DiskFull where the disk has no room for so many bytes."""
 
-    def __init__(self, engine: Engine, spool: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self, engine: Engine, spool: Path, limits: Limits | None = None, check_room: CheckRoom = any_room
+    ) -> None:
         self.engine = engine
         self.spool = spool
         self.limits = limits or Limits()
+        self.check_room = check_room
         self.running = 0
+        self.of_account: Counter[int] = Counter()
         self.own_threads: anyio.CapacityLimiter | None = None
 
     @property
@@ -62,58 +95,82 @@ class Exports:
         return self.own_threads
 
     @asynccontextmanager
-    async def lines(self, export: Export, kind: str) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-        """All rows as CSV or NDJSON. The first are ready when the block begins, so what fails with them can be told.
+    async def place(self, account: int | None = None) -> AsyncIterator[Path]:
+        """A place for one export, with a folder in the spool that is removed with all that is in it.
 
-        Raises EngineFull; in the midst, BrokenOff.
+        Raises EngineFull, with `Retry-After`, while there are as many exports as there may be, or of that account.
         """
-        form = FORMATS[kind]
-        async with self.place() as folder:
-            cut = await anyio.to_thread.run_sync(self.cut, export, limiter=self.threads)
-            pieces = [form.piece(export, span, folder / str(number)) for number, span in enumerate(cut)]
-            async with making(self.engine, self.threads, pieces) as made:
-                await made.first()
-                yield whole(form.head(export), made)
-
-    @asynccontextmanager
-    async def file(self, export: Export, kind: str) -> AsyncIterator[Path]:
-        """All rows as one file, Parquet or a workbook, which lives as long as the block.
-
-        Raises EngineFull; NotAcceptable, where a workbook cannot hold them.
-        """
-        async with self.place() as folder:
-            if kind == XLSX:
-                yield await workbook.build(self.engine, self.threads, export, folder, self.limits)
-            else:
-                path = folder / "rows.parquet"
-                async with making(self.engine, self.threads, [Piece([parquet.statement(export, path)], path)]) as made:
-                    await made.first()
-                    yield path
-
-    def cut(self, export: Export) -> list[Span]:
-        """The pieces in which the export is made."""
-        with self.engine.connection() as connection:
-            return spans(connection, export.files)
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[Path]:
-        """A folder in the spool, removed with all that is in it.
-
-        Raises EngineFull, with `Retry-After`, while there are as many exports as there may be.
-        """
-        if self.running >= MAX_EXPORTS:
-            raise EngineFull(
-                f"{MAX_EXPORTS} exports are under way. Try again in a few seconds.", headers={"Retry-After": "5"}
-            )
+        self.check_places(account)
         folder = self.spool / f"export-{secrets.token_hex(16)}"
         self.running += 1
+        self.of_account[account or 0] += 1
         try:
             folder.mkdir(mode=0o700)
             yield folder
         finally:
             self.running -= 1
+            self.of_account[account or 0] -= 1
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(remove, folder)
+
+    def check_places(self, account: int | None) -> None:
+        """Raises EngineFull unless there is a place."""
+        if self.running >= MAX_EXPORTS:
+            raise EngineFull(f"{MAX_EXPORTS} exports are under way. Try again in a few seconds.", headers=SOON)
+        if account is not None and self.of_account[account] >= MAX_OF_ACCOUNT:
+            raise EngineFull(
+                f"{MAX_OF_ACCOUNT} exports of your account are under way. Try again when one of them is done.",
+                headers=SOON,
+            )
+
+    @asynccontextmanager
+    async def lines(self, folder: Path, export: Export, kind: str) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+        """All rows as CSV or NDJSON, in a `place`. The first are ready when the block begins, or failed.
+
+        Raises EngineFull or DiskFull; in the midst, BrokenOff.
+        """
+        form = FORMATS[kind]
+        pieces = (form.piece(export, span, folder / str(number)) for number, span in enumerate(self.cut(export)))
+        stored = await anyio.to_thread.run_sync(stored_bytes, export)
+        check_room = partial(self.need_room, min(stored * AS_TEXT, PIECE_BYTES))
+        async with making(self.engine, self.threads, pieces, check_room) as made:
+            await made.first()
+            yield whole(form.head(export), made)
+
+    async def file(self, folder: Path, export: Export, kind: str) -> Path:
+        """All rows as one file, Parquet or a workbook, in a `place`.
+
+        Raises EngineFull or DiskFull; NotAcceptable, where a workbook cannot hold them.
+        """
+        stored = await anyio.to_thread.run_sync(stored_bytes, export)
+        self.need_room(stored * AS_FILE)
+        if kind == XLSX:
+            return await workbook.build(self.engine, self.threads, export, folder, self.limits)
+        path = folder / "rows.parquet"
+        async with making(self.engine, self.threads, [parquet.piece(export, path)]) as made:
+            await made.first()
+        return path
+
+    def cut(self, export: Export) -> Iterator[Span]:
+        """The pieces in which the export is made: of the first file first, of the others when it is their turn."""
+        quick_start = True
+        for files in batches(export.files):
+            with connected(self.engine) as connection:
+                found = spans(connection, files, quick_start=quick_start, width=len(export.names))
+            yield from found
+            quick_start = False
+
+    def need_room(self, coming: int) -> None:
+        """Raises DiskFull."""
+        try:
+            self.check_room(coming)
+        except DiskFull:
+            raise DiskFull("The server has no room for this export. Try later, or tell the operator.") from None
+
+
+def stored_bytes(export: Export) -> int:
+    """Bytes of the files that are exported."""
+    return sum(stored.path.stat().st_size for stored in export.files if stored.path.exists())
 
 
 def remove(folder: Path) -> None:

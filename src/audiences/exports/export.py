@@ -40,22 +40,35 @@ REJECT_EXTRAS = (
     ("raw", layout.RAW),
 )
 
+# An audience that no file was uploaded to: its header is that of phones alone.
+NO_FILE = Layout(("phone1",), ("phone1",), 0)
+
 NUMBERS = frozenset({FILE, layout.ROW, layout.FIRST_FILE, layout.FIRST_ROW})
 
 
 @dataclass(frozen=True)
 class Export:
-    """What is exported: rows of `files` that pass the filters, with what is appended, in a style."""
+    """What is exported: rows of `files` that pass the filters, with what is appended, in a style.
+
+    `plans` are the layouts of all uploaded files, where not every one has a stored one: the header stays what it was
+    when the last row of a file is gone.
+    """
 
     files: Sequence[Stored]
     extras: Extras = ()
     style: Style = Style()
     filters: Filters = Filters()
+    plans: Sequence[Layout] = ()
+
+    @cached_property
+    def layouts(self) -> Sequence[Layout]:
+        """How the columns of all files lie, those of which no row is stored (any more) among them."""
+        return self.plans or [stored.layout for stored in self.files] or [NO_FILE]
 
     @cached_property
     def columns(self) -> list[str]:
         """The names of all files' columns, in the order in which they first come."""
-        return list(dict.fromkeys(name for stored in self.files for name in self.given(stored.layout)))
+        return list(dict.fromkeys(name for plan in self.layouts for name in self.given(plan)))
 
     @cached_property
     def appended(self) -> list[str]:
@@ -78,7 +91,7 @@ class Export:
         Every file's phones stand in the first file's phone column, whatever the file calls its own; an ordinary column
         of that name, which an upload would take for a second column of phones, gets another one.
         """
-        phone = self.files[0].layout.names[self.files[0].layout.phone]
+        phone = self.layouts[0].names[self.layouts[0].phone]
         return [
             phone if index == plan.phone else self.stand_in if header.key(name) == header.key(phone) else name
             for index, name in enumerate(plan.names)
@@ -87,14 +100,18 @@ class Export:
     @cached_property
     def stand_in(self) -> str:
         """The name of an ordinary column that is called what the first file calls its phones."""
-        first = self.files[0].layout
-        taken = {header.key(name) for stored in self.files for name in stored.layout.names}
+        first = self.layouts[0]
+        taken = {header.key(name) for plan in self.layouts for name in plan.names}
         return layout.unused(first.names[first.phone], taken)
 
     def cells(self, stored: Stored) -> list[str]:
         """The expressions of a file's cells under `columns`: texts, empty where the cell is or the column is not."""
         own = dict(zip(self.given(stored.layout), stored.layout.stored, strict=True))
         return [f"coalesce({identifier(own[name])}::VARCHAR, '')" if name in own else "''" for name in self.columns]
+
+    def as_data(self, stored: Stored) -> list[str]:
+        """The expressions of all cells of a file, where the appended ones need not be texts."""
+        return [*self.cells(stored), *(data(stored, column) for _, column in self.extras)]
 
 
 def as_text(stored: Stored, column: str) -> str:

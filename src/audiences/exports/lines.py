@@ -9,12 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from audiences import layout
 from audiences.accept import CSV, NDJSON
-from audiences.exports.export import Export, as_text, data
+from audiences.exports.export import Export, as_text
 from audiences.exports.pieces import Piece
 from audiences.exports.ranges import Span
-from audiences.exports.statements import SLICE, lines, rows
+from audiences.exports.statements import SLICE, in_order, lines, rows
+from audiences.layout import Stored
 from audiences.sql import Query
 
 # What a spreadsheet would run as a formula (OWASP, CSV injection; contract: `spreadsheet=safe`).
@@ -43,16 +43,24 @@ def quoted(name: str, *, safe: bool) -> str:
 
 def csv_piece(export: Export, span: Span, target: Path) -> Piece:
     """Cells as they stand; an empty one has no quotes."""
-    cells = [f"nullif({cell}, '')" for cell in export.cells(span.stored)]
-    cells += [as_text(span.stored, column) for _, column in export.extras]
-    if export.style.safe:
-        cells = [f"CASE WHEN regexp_matches({cell}, '{FORMULA}') THEN '''' || {cell} ELSE {cell} END" for cell in cells]
-    if len(cells) > SLICE:
+
+    def cells(stored: Stored) -> list[str]:
+        found = [f"nullif({cell}, '')" for cell in export.cells(stored)]
+        found += [as_text(stored, column) for _, column in export.extras]
+        return [safe(cell) for cell in found] if export.style.safe else found
+
+    places = range(len(export.names))
+    if len(places) > SLICE:
         return lines(export, span, cells, csv_text, target, None)
     query = Query()
-    source = f"SELECT {', '.join(cells)} {rows(export, span, query)} ORDER BY {layout.ROW}"
+    source = in_order(span, rows(export, span, cells, places, query), places)
     query.text = f"COPY ({source}) TO {query.bind(str(target))} (FORMAT csv, HEADER false, USE_TMP_FILE false)"
     return Piece([query], target)
+
+
+def safe(cell: str) -> str:
+    """The expression of a cell that no spreadsheet runs."""
+    return f"CASE WHEN regexp_matches({cell}, '{FORMULA}') THEN '''' || {cell} ELSE {cell} END"
 
 
 def csv_text(place: int, _: Query) -> list[str]:
@@ -65,7 +73,6 @@ def csv_text(place: int, _: Query) -> list[str]:
 
 def json_piece(export: Export, span: Span, target: Path) -> Piece:
     """An object a line. The names are written, not made columns: two that differ in case alone would be one column."""
-    cells = [*export.cells(span.stored), *(data(span.stored, column) for _, column in export.extras)]
     names = [msgspec.json.encode(name).decode() for name in export.names]
 
     def text(place: int, query: Query) -> list[str]:
@@ -73,7 +80,7 @@ def json_piece(export: Export, span: Span, target: Path) -> Piece:
         texts = [f"{start}::VARCHAR", f"coalesce(to_json(c{place})::VARCHAR, 'null')"]
         return texts if place + 1 < len(names) else [*texts, "'}'"]
 
-    return lines(export, span, cells, text, target, None)
+    return lines(export, span, export.as_data, text, target, None)
 
 
 FORMATS: Mapping[str, Format] = {CSV: Format(csv_head, csv_piece), NDJSON: Format(lambda _: b"", json_piece)}

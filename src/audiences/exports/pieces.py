@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import duckdb
 
 from audiences.engine import Engine
+from audiences.exports.work import Work, ended
 from audiences.sql import Query
 
 CHUNK_BYTES = 256 * 1024
@@ -24,74 +23,80 @@ CHUNK_BYTES = 256 * 1024
 # Pieces made while one is being read: with one only, the engine would wait for the reader.
 AHEAD = 2
 
-# Seconds between two attempts to end a statement that nobody wants any more.
-INTERRUPT_S = 0.02
-
 
 class Changed(Exception):
     """What an export is made of changed while it was being made."""
 
 
-@dataclass
-class Piece:
+class Piece(Work):
     """Statements, of which the last writes the file `path` from what the others left as `scratch`.
 
     `rows` is how many it should find, where that is known.
     """
 
-    queries: Sequence[Query]
-    path: Path
-    scratch: Sequence[Path] = ()
-    rows: int | None = None
-    unwanted: bool = False
-    connection: duckdb.DuckDBPyConnection | None = None
+    def __init__(
+        self, queries: Sequence[Query], path: Path, scratch: Sequence[Path] = (), rows: int | None = None
+    ) -> None:
+        super().__init__()
+        self.queries = queries
+        self.path = path
+        self.scratch = scratch
+        self.rows = rows
 
     def make(self, engine: Engine) -> None:
-        """Runs the statements, unless nobody wants them any more. Raises Changed."""
+        """Runs the statements. Raises Changed, or Unwanted."""
         found = None
         for query in self.queries:
-            if self.unwanted:
-                return
-            with engine.connection() as connection:
-                self.connection = connection
-                try:
-                    found = connection.execute(query.text, query.bound).fetchone()
-                finally:
-                    self.connection = None
+            with self.connected(engine) as connection:
+                found = connection.execute(query.text, query.bound).fetchone()
         for path in self.scratch:
             path.unlink()
         if self.rows is not None and found != (self.rows,):
             raise Changed
 
-    def interrupt(self) -> None:
-        """Ends the statement that runs, if one does."""
-        self.unwanted = True
-        # It may end between the question and the interruption: then the connection is closed already.
-        with suppress(duckdb.ConnectionException):
-            if (connection := self.connection) is not None:
-                connection.interrupt()
+
+def always() -> None:
+    """There is room for a piece."""
 
 
 class Making:
-    """Pieces in their order, of which the first few are under way."""
+    """Pieces in their order, of which the first few are under way; `coming` are asked for as they are needed.
 
-    def __init__(self, engine: Engine, threads: anyio.CapacityLimiter, pieces: Sequence[Piece]) -> None:
+    `check_room` is called before each, and raises where there is no room for it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        threads: anyio.CapacityLimiter,
+        coming: Iterable[Piece],
+        check_room: Callable[[], None] = always,
+    ) -> None:
         self.engine = engine
         self.threads = threads
-        self.waiting = deque(pieces)
+        self.coming = iter(coming)
+        self.check_room = check_room
         self.begun: deque[tuple[Piece, asyncio.Future[None]]] = deque()
-        self.ahead = 1 if any(piece.scratch for piece in pieces) else AHEAD
 
-    def begin(self, count: int) -> None:
-        """Sees to it that so many pieces are under way, or all that are left."""
-        while self.waiting and len(self.begun) < count:
-            piece = self.waiting.popleft()
+    async def begin(self, count: int) -> None:
+        """Sees to it that so many pieces are under way, or all that are left. Raises what `check_room` does."""
+        while len(self.begun) < count:
+            piece = await anyio.to_thread.run_sync(self.next_piece)
+            if piece is None:
+                return
             work = anyio.to_thread.run_sync(piece.make, self.engine, limiter=self.threads)
             self.begun.append((piece, asyncio.ensure_future(work)))
 
+    def next_piece(self) -> Piece | None:
+        """The next piece, or None behind the last."""
+        piece = next(self.coming, None)
+        if piece is not None:
+            self.check_room()
+        return piece
+
     async def first(self) -> None:
         """Returns when the first piece is made, alone and so the sooner. Raises what it raised."""
-        self.begin(1)
+        await self.begin(1)
         await self.ready()
 
     async def ready(self) -> None:
@@ -103,11 +108,11 @@ class Making:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes of all pieces, in order."""
-        while self.waiting or self.begun:
-            self.begin(1)
+        await self.begin(1)
+        while self.begun:
             await self.ready()
             piece, _ = self.begun.popleft()
-            self.begin(self.ahead)
+            await self.begin(1 if piece.scratch else AHEAD)  # a wide table's piece fills the memory alone
             async with aclosing(contents(piece.path)) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -115,20 +120,18 @@ class Making:
 
     async def end(self) -> None:
         """Returns when no statement runs any more."""
-        self.waiting.clear()
-        left = [made for _, made in self.begun]
-        while left and not all(made.done() for made in left):
-            for piece, _ in self.begun:
-                piece.interrupt()
-            await asyncio.wait(left, timeout=INTERRUPT_S)
-        for made in left:
-            made.exception()
+        await ended(self.begun)
 
 
 @asynccontextmanager
-async def making(engine: Engine, threads: anyio.CapacityLimiter, pieces: Sequence[Piece]) -> AsyncIterator[Making]:
+async def making(
+    engine: Engine,
+    threads: anyio.CapacityLimiter,
+    pieces: Iterable[Piece],
+    check_room: Callable[[], None] = always,
+) -> AsyncIterator[Making]:
     """The pieces, made as they are read; leaving the block ends what is still under way."""
-    made = Making(engine, threads, pieces)
+    made = Making(engine, threads, pieces, check_room)
     try:
         yield made
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -15,6 +16,7 @@ from audiences.exports.export import Export, as_text
 from audiences.exports.pieces import Piece
 from audiences.exports.ranges import Span
 from audiences.exports.statements import lines
+from audiences.layout import Stored
 from audiences.sql import Query
 
 # Characters that XML cannot hold, or would change (a return), stand as _xHHHH_; so a text that looks so is masked.
@@ -131,15 +133,13 @@ def piece(export: Export, span: Span, before: int, care: Sequence[int], target: 
         begun = ["""'<row r="'""", "n", """'">'"""] if place == 0 else []
         return [*begun, cell, "'</row>'"] if place + 1 == len(care) else [*begun, cell]
 
-    return lines(export, span, texts(export, span), xml, target, before)
+    return lines(export, span, partial(texts, export), xml, target, before)
 
 
-def texts(export: Export, span: Span) -> list[str]:
-    """The expressions of all cells, as texts."""
-    return [
-        *export.cells(span.stored),
-        *(f"coalesce({as_text(span.stored, column)}, '')" for _, column in export.extras),
-    ]
+def texts(export: Export, stored: Stored) -> list[str]:
+    """The expressions of all cells of a file, as texts."""
+    appended = [f"coalesce({as_text(stored, column)}, '')" for _, column in export.extras]
+    return [*export.cells(stored), *appended]
 
 
 def care(cell: str) -> str:

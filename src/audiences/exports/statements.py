@@ -7,13 +7,15 @@ into its memory they are written in slices of columns, which are then joined lin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from audiences import layout, pages
 from audiences.exports.export import Export
 from audiences.exports.pieces import Piece
-from audiences.exports.ranges import Span
-from audiences.sql import Query
+from audiences.exports.ranges import Part, Span
+from audiences.layout import Stored
+from audiences.sql import Query, identifier
 
 # Columns that are written together. Of tables with more, one piece is made at a time.
 SLICE = 100
@@ -29,9 +31,13 @@ SCRATCH = "FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE 2048"
 Text = Callable[[int, Query], Sequence[str]]
 
 
-def lines(export: Export, span: Span, cells: Sequence[str], text: Text, target: Path, before: int | None) -> Piece:
+# The expressions of all cells of a stored file.
+Cells = Callable[[Stored], Sequence[str]]
+
+
+def lines(export: Export, span: Span, cells: Cells, text: Text, target: Path, before: int | None) -> Piece:
     """The piece that writes a line a row to `target`; its rows are numbered from `before` + 1, if that is given."""
-    places = range(len(cells))
+    places = range(len(export.names))
     if len(places) <= SLICE:
         return Piece([slice_of(export, span, cells, places, text, before, target, AS_IT_IS)], target)
     slices = [places[at : at + SLICE] for at in range(0, len(places), SLICE)]
@@ -46,7 +52,7 @@ def lines(export: Export, span: Span, cells: Sequence[str], text: Text, target: 
 def slice_of(  # noqa: PLR0913, PLR0917
     export: Export,
     span: Span,
-    cells: Sequence[str],
+    cells: Cells,
     places: Sequence[int],
     text: Text,
     before: int | None,
@@ -55,8 +61,7 @@ def slice_of(  # noqa: PLR0913, PLR0917
 ) -> Query:
     """The statement that writes some columns of the span's rows, joined to one."""
     query = Query()
-    chosen = ", ".join(f"{cells[place]} AS c{place}" for place in places)
-    source = f"SELECT {chosen} {rows(export, span, query)} ORDER BY {layout.ROW}"
+    source = in_order(span, rows(export, span, cells, places, query), places)
     if before is not None:
         source = f"SELECT *, {int(before)} + row_number() OVER () AS n FROM ({source})"
     texts = ", ".join(one for place in places for one in text(place, query))
@@ -64,11 +69,32 @@ def slice_of(  # noqa: PLR0913, PLR0917
     return query
 
 
-def rows(export: Export, span: Span, query: Query) -> str:
-    """FROM and WHERE of the span's rows that pass the export's filters."""
-    source = query.bind(str(span.stored.path))
-    where = f"{span.condition(query)} {pages.conditions(span.stored.layout, export.filters, query)}"
-    return f"FROM read_parquet({source}) WHERE {where}"
+def in_order(span: Span, source: str, places: Sequence[int]) -> str:
+    """The cells of `rows`, by file and row."""
+    order = "file_place, row_number" if len(span) > 1 else "row_number"
+    return f"SELECT {', '.join(f'c{place}' for place in places)} {source} ORDER BY {order}"
+
+
+def rows(export: Export, span: Span, cells: Cells, places: Sequence[int], query: Query) -> str:
+    """FROM and WHERE of the span's rows that pass the filters: cells c0, c1, …, and what puts the rows in order."""
+    listed = export.filters.suppressed
+    parts = " UNION ALL ".join(part_rows(export, place, part, cells, places, query) for place, part in enumerate(span))
+    # Once for all files, since the list may be larger than they are.
+    condition = f"WHERE NOT {listed.names('phone_number', query.bind)}" if listed else ""
+    return f"FROM ({parts}) AS found {condition}"
+
+
+def part_rows(export: Export, file_place: int, part: Part, cells: Cells, places: Sequence[int], query: Query) -> str:
+    """The rows of one file of a span; their phones, too, where there are numbers to leave out."""
+    stored, filters = part.stored, export.filters
+    chosen = [f"{file_place} AS file_place", f"{layout.ROW} AS row_number"]
+    if filters.suppressed is not None:
+        chosen.append(f"{identifier(stored.layout.phone_column)} AS phone_number")
+    expressions = cells(stored)
+    chosen += [f"{expressions[place]} AS c{place}" for place in places]
+    source = query.bind(str(stored.path))
+    condition = f"{part.condition(query)} {pages.conditions(stored.layout, replace(filters, suppressed=None), query)}"
+    return f"SELECT {', '.join(chosen)} FROM read_parquet({source}) WHERE {condition}"
 
 
 def joined(scratch: Sequence[Path], target: Path) -> Query:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from duckdb import DuckDBPyConnection
 
@@ -29,19 +30,18 @@ def survey(connection: DuckDBPyConnection, export: Export, spans: Sequence[Span]
     """Raises NotAcceptable for what a sheet cannot hold."""
     if len(export.names) > limits.columns:
         raise too_large(f"A workbook's sheet has at most {limits.columns:,} columns; these are {len(export.names):,}.")
-    counts = [measured(connection, export, span, ["count(*)"])[0] for span in spans]
+    counts = [counted(connection, export, span) for span in spans]
     if sum(counts) > limits.rows:
         raise too_large(
             f"A workbook's sheet has at most {limits.rows:,} rows below its header; {sum(counts):,} are more."
         )
     widths, care = [0] * len(export.names), [0] * len(export.names)
     for span in spans:
-        cells = sheet.texts(export, span)
-        bytes_ = measured(connection, export, span, [f"max(strlen({cell}))" for cell in cells])
+        bytes_ = measured(connection, export, span, "strlen({})".format)
         if max(bytes_) > limits.characters:  # a text has no more characters than bytes
-            longest = measured(connection, export, span, [f"max({length(cell)})" for cell in cells])
+            longest = measured(connection, export, span, length)
             check_length(export, longest, limits)
-        needed = measured(connection, export, span, [f"max({sheet.care(cell)})" for cell in cells])
+        needed = measured(connection, export, span, sheet.care)
         widths = [max(pair) for pair in zip(widths, bytes_, strict=True)]
         care = [max(pair) for pair in zip(care, needed, strict=True)]
     return Survey(counts, widths, care)
@@ -62,12 +62,21 @@ def check_length(export: Export, longest: Sequence[int], limits: Limits) -> None
             )
 
 
-def measured(connection: DuckDBPyConnection, export: Export, span: Span, wanted: Sequence[str]) -> list[int]:
-    """Each of the `wanted` aggregates over the span's rows, some columns at a time; 0 where there are none."""
+def counted(connection: DuckDBPyConnection, export: Export, span: Span) -> int:
+    """The span's rows."""
+    query = Query()
+    query.text = f"SELECT count(*) {rows(export, span, partial(sheet.texts, export), (), query)}"
+    return sum(count for (count,) in connection.execute(query.text, query.bound).fetchall())
+
+
+def measured(connection: DuckDBPyConnection, export: Export, span: Span, measure: Callable[[str], str]) -> list[int]:
+    """The highest measure of each column over the span's rows, some columns at a time; 0 where there are none."""
     found: list[int] = []
-    for at in range(0, len(wanted), SLICE):
-        query = Query()
-        query.text = f"SELECT {', '.join(wanted[at : at + SLICE])} {rows(export, span, query)}"
+    places = range(len(export.names))
+    for at in range(0, len(places), SLICE):
+        query, some = Query(), places[at : at + SLICE]
+        wanted = ", ".join(f"max({measure(f'c{place}')})" for place in some)
+        query.text = f"SELECT {wanted} {rows(export, span, partial(sheet.texts, export), some, query)}"
         values = connection.execute(query.text, query.bound).fetchone()
         found += [value or 0 for value in values or ()]
     return found

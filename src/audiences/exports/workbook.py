@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
+from duckdb import DuckDBPyConnection
 
 from audiences.engine import Engine
 from audiences.errors import EngineFull
 from audiences.exports import sheet, survey
 from audiences.exports.export import Export
 from audiences.exports.pieces import Changed, Piece, making
-from audiences.exports.ranges import PIECE_CELLS, Span, spans
+from audiences.exports.ranges import PIECE_CELLS, Span, batches, spans
 from audiences.exports.survey import Survey
+from audiences.exports.work import carried_out
 from audiences.exports.workbook_packing import Limits, packing
 
 # A cell is about a hundred bytes of XML, most of it the same for all.
@@ -24,7 +26,7 @@ CELLS = PIECE_CELLS // 4
 
 async def build(engine: Engine, threads: anyio.CapacityLimiter, export: Export, folder: Path, limits: Limits) -> Path:
     """The workbook, made in `folder`. Raises NotAcceptable for what no workbook can hold."""
-    cut, seen = await anyio.to_thread.run_sync(surveyed, engine, export, limits, limiter=threads)
+    cut, seen = await carried_out(engine, threads, partial(surveyed, export, limits))
     rows, target = sum(seen.counts), folder / "book.xlsx"
     names = export.names
     async with (
@@ -44,11 +46,12 @@ async def build(engine: Engine, threads: anyio.CapacityLimiter, export: Export, 
     return target
 
 
-def surveyed(engine: Engine, export: Export, limits: Limits) -> tuple[list[Span], Survey]:
+def surveyed(export: Export, limits: Limits, connection: DuckDBPyConnection) -> tuple[list[Span], Survey]:
     """The pieces to make, and what is known of them."""
-    with engine.connection() as connection:
-        cut = spans(connection, export.files, quick_start=False, cells=CELLS)
-        return cut, survey.survey(connection, export, cut, limits)
+    width, cut = len(export.names), []
+    for some in batches(export.files, quick_start=False):
+        cut += spans(connection, some, quick_start=False, cells=CELLS, width=width)
+    return cut, survey.survey(connection, export, cut, limits)
 
 
 def pieces(export: Export, cut: Sequence[Span], seen: Survey, folder: Path) -> list[Piece]:
@@ -58,5 +61,6 @@ def pieces(export: Export, cut: Sequence[Span], seen: Survey, folder: Path) -> l
     for number, (span, count, first) in enumerate(zip(cut, seen.counts, before, strict=False)):
         if count:
             piece = sheet.piece(export, span, first, seen.care, folder / f"{number}.xml")
-            made.append(replace(piece, rows=count))
+            piece.rows = count
+            made.append(piece)
     return made

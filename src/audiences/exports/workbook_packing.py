@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,16 +16,19 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from audiences.errors import DiskFull, NotAcceptable
+from audiences.errors import DiskFull, EngineFull, NotAcceptable
 from audiences.exports import workbook_child
 
 MEMORY_BYTES = 256 * 1024**2
 POLL_S = 0.01
 
+# What ends a child that has used up its seconds of the processor, or that the machine has no memory for.
+KILLED = (-signal.SIGXCPU, -signal.SIGKILL)
+
 
 @dataclass(frozen=True)
 class Limits:
-    """What a sheet may have (Excel's own limits), and the seconds in which it has to be packed.
+    """What a sheet may have (Excel's own limits), and the seconds of the packing, waiting for the engine not counted.
 
     The bytes are those of its XML: beyond 2 GiB archives take another form, which Excel offers to repair.
     """
@@ -36,7 +41,7 @@ class Limits:
 
 
 class PackingFailed(Exception):
-    """The child process died, or took too long."""
+    """The child process died."""
 
 
 def too_large(why: str) -> NotAcceptable:
@@ -51,10 +56,11 @@ def too_large(why: str) -> NotAcceptable:
 class Packing:
     """A child that is packing."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float) -> None:
         assert process.stdin is not None  # noqa: S101 - it was started with a pipe
         self.process = process
         self.input = process.stdin
+        self.seconds_left = seconds
         os.set_blocking(self.input.fileno(), False)
 
     async def write(self, data: bytes) -> None:
@@ -64,16 +70,20 @@ class Packing:
             try:
                 view = view[os.write(descriptor, view) :]
             except BlockingIOError:
-                await writable(descriptor)
+                async with self.timed():
+                    await writable(descriptor)
             except BrokenPipeError:
                 await self.ended()
                 raise PackingFailed from None
 
     async def ended(self) -> None:
-        """Returns when the archive is complete. Raises NotAcceptable, DiskFull or PackingFailed."""
+        """Returns when the archive is complete. Raises NotAcceptable, DiskFull, EngineFull or PackingFailed."""
         self.input.close()
-        while (code := self.process.poll()) is None:  # noqa: ASYNC110 - only a thread could wait for a process
-            await asyncio.sleep(POLL_S)
+        async with self.timed():
+            while (code := self.process.poll()) is None:  # noqa: ASYNC110 - only a thread could wait for a process
+                await asyncio.sleep(POLL_S)
+        if code in KILLED:
+            raise takes_too_long()
         if code == workbook_child.TOO_LARGE:
             raise too_large("The rows are more than 2 GiB as a workbook's sheet, which Excel does not open.")
         if code == workbook_child.NO_SPACE:
@@ -81,10 +91,31 @@ class Packing:
         if code != 0:
             raise PackingFailed(f"the process that packs workbooks ended with {code}")
 
+    @asynccontextmanager
+    async def timed(self) -> AsyncIterator[None]:
+        """Counts the block among the child's seconds. Raises EngineFull when they are over."""
+        begun = time.monotonic()
+        try:
+            async with asyncio.timeout(max(0.0, self.seconds_left)):
+                yield
+        except TimeoutError:
+            raise takes_too_long() from None
+        finally:
+            self.seconds_left -= time.monotonic() - begun
+
+
+def takes_too_long() -> EngineFull:
+    """The refusal of a workbook that the server did not get packed."""
+    return EngineFull(
+        "The workbook took longer to make than it may. Try again in a minute, choose fewer rows by a filter, or ask "
+        "for text/csv in Accept.",
+        headers={"Retry-After": "60"},
+    )
+
 
 @asynccontextmanager
 async def packing(target: Path, parts: Mapping[str, str], sheet: str, limits: Limits) -> AsyncIterator[Packing]:
-    """A child that packs `parts` and the `sheet` that it will be given into `target`; killed when its time is over."""
+    """A child that packs `parts` and the `sheet` that it will be given into `target`; killed behind the block."""
     question = {
         "target": str(target),
         "parts": parts,
@@ -94,13 +125,11 @@ async def packing(target: Path, parts: Mapping[str, str], sheet: str, limits: Li
         "cpu_s": int(limits.seconds) + 1,
     }
     process = await anyio.to_thread.run_sync(start)
-    clock = asyncio.get_running_loop().call_later(limits.seconds, process.kill)
     try:
-        child = Packing(process)
+        child = Packing(process, limits.seconds)
         await child.write(json.dumps(question).encode() + b"\n")
         yield child
     finally:
-        clock.cancel()
         end(process)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import anyio
 import msgspec
@@ -21,12 +22,14 @@ from sqlalchemy.engine import RowMapping
 
 from audiences import clock, suppression_file
 from audiences.clock import Clock
+from audiences.engine import MovedAway
 from audiences.layout import Layout, Stored
+from audiences.leases import Hold
 from audiences.library import Library
 from audiences.models import Erased, Held, HeldCell, HeldContact, HeldReject
 from audiences.people import rows as people_rows
 from audiences.people import spellings
-from audiences.people.erasure import Commit, Erasure
+from audiences.people.erasure import Commit, Erasure, lost
 from audiences.people.rows import Sought, Source
 from audiences.sql import Query
 from audiences.store import people as stored
@@ -59,8 +62,11 @@ class People:
         self.suppressions = suppressions
         self.clock = now
         self.spool = spool
-        # One erasure at a time: two at once would each find that the other had changed their files, and begin again.
-        self.turn = anyio.Lock()
+        self.turns: WeakValueDictionary[int, anyio.Lock] = WeakValueDictionary()
+
+    def turn(self, account: int) -> anyio.Lock:
+        """What an erasure has to hold: two of one account would each find that the other had changed their files."""
+        return self.turns.setdefault(account, anyio.Lock())
 
     def kept(self, connection: Connection, account: int) -> tuple[list[Kept], list[str]]:
         """Every file of the account, and the names of what is stored of them."""
@@ -78,7 +84,7 @@ class People:
         return Source(part(row["contacts_object"]), part(row["rejects_object"]))
 
     def held(self, account: int, phone: int, files: Sequence[Kept]) -> Held:
-        """All that the account holds on the number; at most `MAX_ROWS` rows and cells of the files."""
+        """All that the account holds on the number; at most `MAX_ROWS` rows and cells of the files. Raises NotReady."""
         with self.engine.connection() as connection:
             country, line_type, time_zones = known(connection, phone)
             since = self.suppressed_since(connection, account, phone)
@@ -95,16 +101,26 @@ class People:
                 more=False,
             )
             sought = Sought(phone, spellings.pattern(connection, phone))
-            for file in files:
-                if found.more:
-                    break
-                add_rows(connection, file, sought, found)
+        for file in files:
+            if found.more:
+                break
+            try:
+                with self.engine.connection() as connection:
+                    add_rows(connection, file, sought, found)
+            except (MovedAway, FileNotFoundError) as error:
+                raise lost(file, error) from None
         return found
 
-    def erase(self, account: int, phone: int, commit: Commit) -> Erased:
+    def is_valid(self, phone: int) -> bool:
+        """Whether the numbering plan has the number."""
+        with self.engine.connection() as connection:
+            return known(connection, phone)[0] is not None
+
+    def erase(self, account: int, phone: int, hold: Hold, commit: Commit) -> Erased:
         """Erases the number from everything that the account holds; what was erased.
 
-        `commit` is called with it inside the transaction from which on nobody finds the number any more.
+        `hold` is called with the name of each file that is stored for it. `commit` is called with what was erased
+        inside the transaction from which on nobody finds the number any more. Raises NotReady.
         """
         with tempfile.TemporaryDirectory(dir=self.spool) as name:
             folder = Path(name)
@@ -112,7 +128,7 @@ class People:
                 self.suppressions.forget(connection, account, phone, folder)
                 since = self.suppressed_since(connection, account, phone)
                 sought = Sought(phone, spellings.pattern(connection, phone))
-            return Erasure(self, account, sought, folder).carry_out(commit, suppressed=since is not None)
+            return Erasure(self, account, sought, folder, hold).carry_out(commit, suppressed=since is not None)
 
     def suppressed_since(self, connection: DuckDBPyConnection, account: int, phone: int) -> int | None:
         """When the number was put on the do-not-contact list, in milliseconds; None if it is not there."""

@@ -2,13 +2,13 @@
 
 Each file that holds the number is written anew beside the one there is. Then one transaction makes the new ones count,
 if no file has changed or come meanwhile; else those are looked at, and it is tried again. A crash before it leaves the
-old state, one after it the new state; and files that no row refers to, which the sweeper takes.
+old state, one after it the new state; and files that no row refers to, which the sweeper takes. It may take longer than
+the sweeper waits, so the new files are held until then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,16 +17,18 @@ import msgspec
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection
 
+from audiences import leases, repeats
 from audiences.engine import MovedAway
-from audiences.errors import Refusal
+from audiences.errors import NotReady
+from audiences.leases import Hold
 from audiences.models import Erased
 from audiences.people import erased as erased_rows
 from audiences.people.erased import Found
 from audiences.people.rows import Sought
 from audiences.reports import FileRecord
 from audiences.store import people as stored
-from audiences.store import reads
 from audiences.store.people import Objects
+from audiences.watch import log_fault
 
 if TYPE_CHECKING:
     from audiences.people import Kept, People
@@ -53,49 +55,43 @@ class Looked:
 
 
 class Erasure:
-    """One number's erasure from one account; `folder` is a place in the spool."""
+    """One number's erasure from one account; `folder` is a place in the spool, `hold` keeps what is stored."""
 
-    def __init__(self, people: People, account: int, sought: Sought, folder: Path) -> None:
+    def __init__(self, people: People, account: int, sought: Sought, folder: Path, hold: Hold) -> None:
         self.people = people
         self.database, self.files = people.database, people.files
         self.account = account
         self.sought = sought
         self.folder = folder
+        self.hold = hold
         self.looked: dict[int, Looked] = {}
 
     def carry_out(self, commit: Commit, *, suppressed: bool) -> Erased:
-        """What was erased. Raises a Refusal, and then nothing is."""
-        try:
-            while True:
-                self.look()
-                erased = self.publish(commit, suppressed=suppressed)
-                if erased is not None:
-                    break
-        except (Refusal, OSError):
-            # Whatever else goes wrong, it is not known whether the transaction was committed; the sweeper will.
-            self.remove(name for looked in self.looked.values() for name in looked.of("new"))
-            raise
-        self.remove_replaced()
+        """What was erased. Raises a Refusal, and then nothing is; whoever made `hold` removes what was stored."""
+        while True:
+            self.look()
+            erased = self.publish(commit, suppressed=suppressed)
+            if erased is not None:
+                break
+        replaced = [name for looked in self.looked.values() for name in looked.of("old")]
+        leases.remove_unused(self.database, self.files, replaced, self.people.clock())
+        self.database.empty_log()
         return erased
 
     def look(self) -> None:
-        """Looks through every file that has not been looked through as it is now."""
+        """Looks through every file that has not been looked through as it is now. Raises NotReady."""
         with self.database.read() as connection:
             files, _ = self.people.kept(connection, self.account)
-        self.forget({file.row["id"]: objects_of(file) for file in files})
+        there = {file.row["id"]: objects_of(file) for file in files}
+        self.looked = {key: looked for key, looked in self.looked.items() if there.get(key) == looked.objects}
         for file in files:
             if file.row["id"] not in self.looked:
                 try:
                     with self.people.engine.connection() as connection_to_engine:
                         self.looked[file.row["id"]] = self.look_through(connection_to_engine, file)
-                except (MovedAway, FileNotFoundError):
+                except (MovedAway, FileNotFoundError) as error:
                     if self.is_still(file):
-                        raise
-
-    def forget(self, there: dict[int, Objects]) -> None:
-        """Forgets the files that are no longer what they were when they were looked through."""
-        for file_id in [key for key, looked in self.looked.items() if there.get(key) != looked.objects]:
-            self.remove(self.looked.pop(file_id).of("new"))
+                        raise lost(file, error) from None
 
     def is_still(self, file: Kept) -> bool:
         """Whether the catalog has the file as it was."""
@@ -129,42 +125,45 @@ class Erasure:
             contacts = None
             if counts.accepted:
                 erased_rows.write_contacts(connection, source.contacts, self.sought, found, counts.accepted, path)
-                contacts = self.files.put(path, "contacts")
+                contacts = self.put(path, "contacts")
         if found.tally.rejects:
             rejects = None
             left = counts.duplicates + counts.suppressed + counts.rejected
             if left:
                 erased_rows.write_rejects(connection, source, self.sought, left, path)
-                rejects = self.files.put(path, "rejects")
+                rejects = self.put(path, "rejects")
         return contacts, rejects
 
     def publish(self, commit: Commit, *, suppressed: bool) -> Erased | None:
-        """The commit point; what was erased, or None if a file has changed or come since it was looked for."""
+        """The commit point; what was erased, or None if a file has changed, come, or got lost since then."""
         with self.database.write() as connection:
             there = stored.objects(connection, self.account)
             if any(key not in self.looked or self.looked[key].objects != names for key, names in there.items()):
                 return None
             gone = {key: looked for key, looked in self.looked.items() if looked.values and key in there}
+            broken = [key for key, looked in gone.items() if not all(map(self.is_stored, looked.of("new")))]
+            if broken:
+                self.looked = {key: looked for key, looked in self.looked.items() if key not in broken}
+                return None
             for file_id, looked in gone.items():
                 stored.change_file(connection, file_id, looked.values)
-            stored.remove_quoting_answers(connection, self.account)
+            repeats.forget_rows(connection, self.account)
             erased = sum_of(gone.values(), suppressed=suppressed)
             commit(connection, erased)
             return erased
 
-    def remove_replaced(self) -> None:
-        """Removes the files that hold the number, but for those that are being read: the sweeper takes them."""
-        names = [name for looked in self.looked.values() for name in looked.of("old")]
-        with self.database.read() as connection:
-            held = reads.held(connection, names, self.people.clock())
-        self.remove(name for name in names if name not in held)
-        self.database.empty_log()
+    def put(self, path: Path, kind: str) -> str:
+        """Stores a file, and holds it until a row refers to it; its name."""
+        name = self.files.put(path, kind)
+        self.hold(name)
+        return name
 
-    def remove(self, names: Iterable[str]) -> None:
-        """Removes stored files; what cannot be removed is left to the sweeper, since all else has been decided."""
-        for name in names:
-            with suppress(OSError):
-                self.files.remove(name)
+    def is_stored(self, name: str) -> bool:
+        """Whether the file is there: a hold lapses if its node stood still, and the sweeper may have come by."""
+        try:
+            return self.files.local(name).exists()
+        except FileNotFoundError:
+            return False
 
 
 def objects_of(file: Kept) -> Objects:
@@ -181,4 +180,17 @@ def sum_of(changed: Iterable[Looked], *, suppressed: bool) -> Erased:
         rejects=sum(found.tally.rejects for _, found in pairs),
         cells=sum(sum(found.cells.values()) for _, found in pairs),
         suppressed=suppressed,
+    )
+
+
+def lost(file: Kept, error: Exception) -> NotReady:
+    """The refusal, and the line in the log, where a file of the catalog is not in the store.
+
+    It may come back with a disk or a backup, and the number with it: to go on without it would be to promise too much.
+    """
+    log_fault("stored_file_missing", error, audience=str(file.row["audience_id"]), file=file.row["position"])
+    return NotReady(
+        f"Stored rows of audience {file.row['audience_id']} are out of reach, so nothing can be said or erased. "
+        "Try again in a minute; if it stays so, tell the operator, whose log says stored_file_missing.",
+        headers={"Retry-After": "60"},
     )

@@ -1,7 +1,8 @@
 """Where one number stands in what is stored of an upload: its contacts, its rejects, cells of other people's rows.
 
 A contact is of the number in its phone column; in its other cells another person's number may stand. A reject is taken
-for the number's own if its valid number is this one, or if this one stands anywhere in its cells or its raw line.
+for the number's own if its valid number is this one, or if this one stands anywhere in its cells or its raw line. A
+short number is looked for in columns of phones alone, where it is all that the cell says.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from dataclasses import dataclass
 import msgspec
 from duckdb import DuckDBPyConnection
 
-from audiences import layout, pages
+from audiences import layout, pages, phones
 from audiences.errors import Reason
 from audiences.layout import Layout, Stored
 from audiences.models import Contact, Reject
+from audiences.people import spellings
 from audiences.sql import Query, identifier, identifiers
 
 # Joins the cells of a row for one look at all of them: no number goes on behind it.
@@ -32,6 +34,10 @@ class Sought:
 
     phone: int
     pattern: str
+
+    def in_column(self, name: str) -> bool:
+        """Whether it is looked for in the texts of a column beside the phone column."""
+        return not spellings.is_short(self.phone) or name.strip().casefold() in phones.PHONE_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,10 @@ def in_rejects(source: Source, sought: Sought, query: Query) -> str:
     """The condition that a reject is the number's."""
     assert source.rejects is not None  # noqa: S101 - who asks has rejects
     plan = source.rejects.layout
-    cells = f"concat_ws({WALL}, {layout.RAW}, {identifiers(plan.stored)})"
-    found = [f"regexp_matches({cells}, {query.bind(sought.pattern)})"]
+    texts = identifiers([plan.phone_column, *(stored for name, stored in plan.others if sought.in_column(name))])
+    if not spellings.is_short(sought.phone):
+        texts = f"{layout.RAW}, {texts}"
+    found = [f"regexp_matches(concat_ws({WALL}, {texts}), {query.bind(sought.pattern)})"]
     if plan.revision >= layout.REVISION:
         found.append(f"coalesce({layout.PHONE} = {query.bind(sought.phone)}, false)")
     elif source.contacts is not None:
@@ -93,7 +101,7 @@ def rejects(connection: DuckDBPyConnection, source: Source, sought: Sought, limi
 def cells(connection: DuckDBPyConnection, stored: Stored, sought: Sought, limit: int) -> list[tuple[int, str, str]]:
     """Row, column and text of the cells of other people's contacts in which the number stands, at most `limit`."""
     found: list[tuple[int, str, str]] = []
-    for columns in batches(stored.layout):
+    for columns in batches(stored.layout, sought):
         query = Query()
         statement = f"{in_other_cells(stored, columns, sought, query)} ORDER BY row, place LIMIT {limit - len(found)}"
         rows = connection.execute(statement, query.bound).fetchall()
@@ -104,7 +112,7 @@ def cells(connection: DuckDBPyConnection, stored: Stored, sought: Sought, limit:
 def cells_by_column(connection: DuckDBPyConnection, stored: Stored, sought: Sought) -> dict[str, int]:
     """How many such cells there are, by the column's stored name; columns without any are left out."""
     found: dict[str, int] = {}
-    for columns in batches(stored.layout):
+    for columns in batches(stored.layout, sought):
         query = Query()
         inner = in_other_cells(stored, columns, sought, query)
         rows = connection.execute(f"SELECT place, count(*) FROM ({inner}) GROUP BY place", query.bound).fetchall()
@@ -125,7 +133,11 @@ def in_other_cells(stored: Stored, columns: Columns, sought: Sought, query: Quer
         WHERE regexp_matches(cell, {pattern})"""
 
 
-def batches(plan: Layout) -> Iterator[Columns]:
-    """All columns but the phone column, some at a time: all 2,000 at once would take half of the engine's memory."""
-    for begin in range(0, len(plan.others), COLUMNS_AT_ONCE):
-        yield plan.others[begin : begin + COLUMNS_AT_ONCE]
+def batches(plan: Layout, sought: Sought) -> Iterator[Columns]:
+    """The columns to look in beside the phone column, some at a time.
+
+    All 2,000 at once would take half of the engine's memory.
+    """
+    others = [pair for pair in plan.others if sought.in_column(pair[0])]
+    for begin in range(0, len(others), COLUMNS_AT_ONCE):
+        yield others[begin : begin + COLUMNS_AT_ONCE]

@@ -2,7 +2,8 @@
 
 A text has the number where its digits stand with the country code, whatever blanks and punctuation stand between them
 and whatever stands before and behind them, but for further digits. What a national spelling means depends on a region
-that a cell does not tell, so none is looked for.
+that a cell does not tell, so none is looked for. A short number is found only where it is all of a cell: as a part of
+texts it would stand in those of many people (postcodes, orders, prices).
 """
 
 from __future__ import annotations
@@ -14,19 +15,33 @@ from phonenumbers import NumberParseException, PhoneNumber
 # What the cleaning of a phone takes away (contract, what a valid phone is), and every kind of dash.
 BETWEEN = r"\x00-\x20\x7F./()\p{Pd}"
 
+# The digits from which on a number is looked for anywhere in a text.
+ANYWHERE_DIGITS = 7
+
+# The beginning and the end of a cell, also of one that was joined with others by `rows.WALL`.
+BEGIN, END = r"(?:^|\|)", r"(?:$|\|)"
+
+
+def is_short(phone: int) -> bool:
+    """Whether a number of these digits is looked for only where it is all of a cell."""
+    return len(str(phone)) < ANYWHERE_DIGITS
+
 
 def pattern(connection: DuckDBPyConnection, phone: int) -> str:
     """The regular expression (RE2) that a text matches somewhere if the number of these E.164 digits stands in it."""
     beyond_ascii = dict(connection.execute("SELECT name, pattern[2:-2] FROM numbering_characters").fetchall())
     between = f"[{BETWEEN}{beyond_ascii['blank']}{beyond_ascii['invisible']}]*"
     no_digit = f"[^0-9{beyond_ascii['digit']}]"
+    begin, end = f"(?:^|{no_digit})", f"(?:$|{no_digit})"
+    if is_short(phone):
+        begin, end = f"{BEGIN}{between}\\+?{between}", f"{between}{END}"
 
     def written(digits: str) -> str:
         return "".join(f"[{digit}{beyond_ascii[digit]}]{between}" for digit in digits)
 
     code, prefix, rest = parts(phone)
     trunk = f"(?:{written(prefix)})?" if prefix else ""
-    return f"(?:^|{no_digit})(?:{written('00')})?{written(code)}{trunk}{written(rest)}(?:$|{no_digit})"
+    return f"{begin}(?:{written('00')})?{written(code)}{trunk}{written(rest)}{end}"
 
 
 def parts(phone: int) -> tuple[str, str, str]:

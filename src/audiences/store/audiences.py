@@ -6,12 +6,21 @@ Every one that reads takes the account: a foreign id is not found, just as an un
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.engine import RowMapping
 
 from audiences.store import reads
-from audiences.store.schema import audience_files, audiences, suppression_lists
+from audiences.store.schema import audience_files, audiences, drafts, suppression_lists
+
+
+@dataclass(frozen=True)
+class Order:
+    """By which `column` a list is sorted: name, type, contacts or created."""
+
+    column: str = "created"
+    descending: bool = True
 
 
 def add(connection: Connection, values: dict[str, object]) -> None:
@@ -76,19 +85,76 @@ def page(
     return list(connection.execute(chosen).mappings())
 
 
+def sorted_page(
+    connection: Connection,
+    account: int,
+    *,
+    name: str | None,
+    order: Order,
+    beyond: tuple[str | int, int] | None,
+    limit: int,
+) -> list[RowMapping]:
+    """Audiences of the account in that order, each with its `user_count`.
+
+    `name` must be contained in theirs, whatever the case; `beyond` is the (`sort_key`, id) that they come after.
+    """
+    counted = (
+        select(audiences, func.coalesce(func.sum(audience_files.c.accepted), 0).label("user_count"))
+        .select_from(audiences.outerjoin(audience_files, current_files()))
+        .where(named(account, name))
+        .group_by(audiences.c.id)
+        .subquery()
+    )
+    columns = counted.c
+    keys = {"name": func.lower(columns.name), "type": columns.type, "contacts": columns.user_count}
+    key = keys.get(order.column, columns.created_time)
+    by = [part.desc() if order.descending else part for part in (key, columns.id)]
+    chosen = select(counted, key.label("sort_key")).order_by(*by).limit(limit)
+    if beyond is not None:
+        place = tuple_(key, columns.id)
+        chosen = chosen.where(place < beyond if order.descending else place > beyond)
+    return list(connection.execute(chosen).mappings())
+
+
+def count(connection: Connection, account: int, name: str | None) -> int:
+    """How many audiences of the account have `name` in theirs; all of them without one."""
+    return int(connection.execute(select(func.count()).select_from(audiences).where(named(account, name))).scalar_one())
+
+
+def deleted(connection: Connection, account: int, since: int, limit: int) -> list[RowMapping]:
+    """Audiences of the account that were deleted after `since`, the last one first."""
+    mine = and_(audiences.c.account_id == account, audiences.c.deleted_time > since)
+    chosen = select(audiences).where(mine).order_by(audiences.c.deleted_time.desc(), audiences.c.id).limit(limit)
+    return list(connection.execute(chosen).mappings())
+
+
+def named(account: int, name: str | None) -> ColumnElement[bool]:
+    """The condition that an audience is the account's, there, and has `name` in its own, whatever the case."""
+    mine = and_(audiences.c.account_id == account, audiences.c.deleted_time.is_(None))
+    return mine if name is None else and_(mine, audiences.c.name.icontains(name, autoescape=True))
+
+
+def current_files() -> ColumnElement[bool]:
+    """The condition that joins an audience with the files of its current version."""
+    return and_(audience_files.c.audience_id == audiences.c.id, counts_in(audiences.c.version))
+
+
 def stored_bytes(connection: Connection, account: int) -> int:
-    """Bytes of all files kept for the account, old versions and its list among them: what its quota counts."""
+    """Bytes of all files kept for the account, old versions, its list and drafts among them: what its quota counts."""
     joined = audience_files.join(audiences, audience_files.c.audience_id == audiences.c.id)
     total = select(func.coalesce(func.sum(audience_files.c.stored_bytes), 0)).select_from(joined)
     lists = select(func.coalesce(func.sum(suppression_lists.c.stored_bytes), 0))
-    counted = (total.where(audiences.c.account_id == account), lists.where(suppression_lists.c.account_id == account))
+    held = select(func.coalesce(func.sum(drafts.c.stored_bytes), 0)).where(drafts.c.account_id == account)
+    listed = lists.where(suppression_lists.c.account_id == account)
+    counted = (total.where(audiences.c.account_id == account), listed, held)
     return sum(int(connection.execute(part).scalar_one()) for part in counted)
 
 
 def objects_in_use(connection: Connection, names: Collection[str], now: int) -> set[str]:
     """Those of `names` that some row refers to, or that are being read; all others are rubbish."""
     used = reads.held(connection, names, now)
-    columns = (audience_files.c.contacts_object, audience_files.c.rejects_object, suppression_lists.c.object)
+    of_files = (audience_files.c.contacts_object, audience_files.c.rejects_object)
+    columns = (*of_files, suppression_lists.c.object, drafts.c.object)
     for column in columns:
         used.update(connection.execute(select(column).where(column.in_(names))).scalars())
     return used

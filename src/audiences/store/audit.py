@@ -15,6 +15,14 @@ def add(connection: Connection, values: Mapping[str, object]) -> None:
     connection.execute(insert(audit).values(**values))
 
 
+def page(connection: Connection, account: int, before: int | None, limit: int) -> list[RowMapping]:
+    """The newest `limit` records of the account, newest first; of those older than the one of the id `before`."""
+    chosen = select(audit).where(audit.c.account_id == account)
+    if before is not None:
+        chosen = chosen.where(audit.c.id < before)
+    return list(connection.execute(chosen.order_by(audit.c.id.desc()).limit(limit)).mappings())
+
+
 def every(connection: Connection, account: int) -> list[RowMapping]:
     """All records of the account, oldest first."""
     chosen = select(audit).where(audit.c.account_id == account).order_by(audit.c.id)

@@ -1,4 +1,4 @@
-"""Files that stay: contacts and rejects as Parquet, each under a name that is used once.
+"""Files that stay: contacts and rejects as Parquet, drafts as they were sent; each under a name that is used once.
 
 `FileStore` is the contract, `FolderStore` the embedded backend; `tests/test_store.py` has the suite for
 every backend.
@@ -13,6 +13,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
+
+# The kind of file that is no Parquet: one under check in the console, as it was sent.
+DRAFT = "draft"
 
 
 class FileStore(Protocol):
@@ -42,7 +45,7 @@ class FolderStore:
     """
 
     # What `put` hands out, and all that `local` and `remove` accept: no name can leave the folder.
-    NAME = re.compile(r"[0-9a-f]{2}/[a-z]+-[0-9a-f]{32}\.parquet")
+    NAME = re.compile(r"[0-9a-f]{2}/(?:[a-z]+-[0-9a-f]{32}\.parquet|draft-[0-9a-f]{32}\.upload)")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +57,7 @@ class FolderStore:
     def put(self, source: Path, kind: str) -> str:
         """See FileStore. Raises OSError, and then leaves nothing under the new name."""
         token = secrets.token_hex(16)
-        name = f"{token[:2]}/{kind}-{token}.parquet"
+        name = f"{token[:2]}/{kind}-{token}.{'upload' if kind == DRAFT else 'parquet'}"
         target = self.local(name)
         sync(source)
         source.rename(target)
@@ -78,7 +81,7 @@ class FolderStore:
     def names(self, older_than_s: float) -> Iterator[str]:
         """See FileStore. Foreign files are left out."""
         latest = time.time() - older_than_s
-        for path in self.folder.glob("??/*.parquet"):
+        for path in self.folder.glob("??/*-*"):
             name = f"{path.parent.name}/{path.name}"
             if self.NAME.fullmatch(name) and path.stat().st_mtime <= latest:
                 yield name

@@ -35,6 +35,18 @@ def change(connection: Connection, account: int, key: str, owner: str, **values:
     return connection.execute(update(table).where(mine).values(**values)).rowcount == 1
 
 
+def mark_running(connection: Connection, account: int) -> None:
+    """Marks what the account has running: its answer will be made of rows of before, and is not to quote them."""
+    running = and_(table.c.account_id == account, table.c.answer.is_(None))
+    connection.execute(update(table).where(running).values(quotes_rows=True))
+
+
+def quoting(connection: Connection, account: int) -> list[tuple[str, str]]:
+    """Key and owner of the account's answers that quote rows."""
+    found = and_(table.c.account_id == account, table.c.quotes_rows, table.c.answer.is_not(None))
+    return [(key, owner) for key, owner in connection.execute(select(table.c.key, table.c.owner).where(found))]
+
+
 def remove_older(connection: Connection, created_before: int) -> int:
     """Removes records made before that time; how many."""
     return connection.execute(delete(table).where(table.c.created_time < created_before)).rowcount

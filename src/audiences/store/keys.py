@@ -28,6 +28,12 @@ def change(connection: Connection, key_id: str, **values: object) -> None:
     connection.execute(update(keys).where(keys.c.id == key_id).values(**values))
 
 
+def of_account(connection: Connection, account: int) -> list[RowMapping]:
+    """The account's keys without their hashes, newest first."""
+    chosen = select(*[column for column in keys.c if column.name != "hash"]).where(keys.c.account_id == account)
+    return list(connection.execute(chosen.order_by(keys.c.created_time.desc(), keys.c.id)).mappings())
+
+
 def every(connection: Connection) -> list[RowMapping]:
     """All keys, oldest first, each with its account's name as `account`."""
     joined = keys.join(accounts, keys.c.account_id == accounts.c.id)

@@ -1,14 +1,14 @@
-"""Statements on everything that an account keeps rows of people in: its files, old and new, and its kept answers."""
+"""Statements on the files that an account keeps rows of people in, old and new."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, and_, case, delete, select, update
+from sqlalchemy import Connection, Select, case, select, update
 from sqlalchemy.engine import RowMapping
 
 from audiences.store.audiences import counts_in
-from audiences.store.schema import audience_files, audiences, idempotency
+from audiences.store.schema import audience_files, audiences
 
 CURRENT, REPLACED, DELETED = "current", "replaced", "deleted"
 
@@ -39,9 +39,3 @@ def objects(connection: Connection, account: int) -> dict[int, Objects]:
 def change_file(connection: Connection, file_id: int, values: dict[str, object]) -> None:
     """Sets columns of a file."""
     connection.execute(update(audience_files).where(audience_files.c.id == file_id).values(**values))
-
-
-def remove_quoting_answers(connection: Connection, account: int) -> int:
-    """Removes the account's kept answers that quote rows of files; how many. Their requests would be done anew."""
-    quoting = and_(idempotency.c.account_id == account, idempotency.c.quotes_rows, idempotency.c.answer.is_not(None))
-    return connection.execute(delete(idempotency).where(quoting)).rowcount

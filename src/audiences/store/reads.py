@@ -1,4 +1,7 @@
-"""Statements on reads under way: each holds the stored files that it reads, under a lease that it renews."""
+"""Statements on holds: each keeps stored files from being removed, under a lease that is renewed.
+
+Most are of reads under way; an erasure holds the files that it has written until its rows refer to them.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ def renew(connection: Connection, read_id: str, lease_until: int) -> None:
     connection.execute(update(reads).where(reads.c.id == read_id).values(lease_until=lease_until))
 
 
-def remove(connection: Connection, read_id: str) -> None:
-    """Lets go of them."""
-    connection.execute(delete(reads).where(reads.c.id == read_id))
+def remove(connection: Connection, read_id: str) -> list[str]:
+    """Lets go of them; their names."""
+    return list(connection.execute(delete(reads).where(reads.c.id == read_id).returning(reads.c.object)).scalars())
 
 
 def held(connection: Connection, names: Collection[str], now: int) -> set[str]:

@@ -175,3 +175,75 @@ secret_keys = Table(
     Column("name", String(64), primary_key=True),
     Column("value", LargeBinary(32), nullable=False),
 )
+
+# People who sign in to the console. `password_hash` is argon2's text, NULL until the first link was used; `totp_secret`
+# is set once a first code was entered with it.
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("email", String(255), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(255)),
+    Column("totp_secret", String(64)),
+    Column("totp_used", BigInteger),
+    Column("time_zone", String(64), nullable=False, server_default="UTC"),
+    Column("created_time", BigInteger, nullable=False),
+    Column("last_sign_in_time", BigInteger),
+    Column("disabled_time", BigInteger),
+    CheckConstraint("role IN ('admin', 'member')", name="role"),
+    UniqueConstraint("email"),
+    Index(None, "account_id"),
+)
+
+# One-time links to set a password, by the SHA-256 of their text. `user_id` is NULL for the link of the first start,
+# which makes the first admin.
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("user_id", ForeignKey("users.id")),
+    Column("created_time", BigInteger, nullable=False),
+    Column("expires_time", BigInteger, nullable=False),
+)
+
+# Sessions of the console, by the SHA-256 of their cookie.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    Column("last_seen_time", BigInteger, nullable=False),
+    Index(None, "user_id"),
+)
+
+# Files under check in the console, each stored as it was sent until it is created, thrown away, or an hour old.
+drafts = Table(
+    "drafts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("object", String(255), nullable=False),
+    Column("file_name", String(255), nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    UniqueConstraint("object"),
+    Index(None, "account_id"),
+    Index(None, "created_time"),
+)
+
+# What an account did on a day (days since 1970 UTC).
+usage = Table(
+    "usage",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("uploads", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("throttled", BigInteger, nullable=False),
+)

@@ -1,0 +1,155 @@
+"""The screen of one's own account: password, codes of an authenticator app, time zone, sessions.
+
+A session that was left open must not be enough to take the account over: what changes how somebody signs in asks for
+the password once more, and tries are counted as those to sign in are.
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from functools import cache, partial
+from typing import Any
+
+import anyio.to_thread
+import segno
+from starlette.responses import Response
+
+from audiences import users
+from audiences.console import door
+from audiences.console.routes import Page, Visit
+from audiences.console.sign_in import start_session
+from audiences.passwords import MIN_LENGTH
+
+HOME = "/console/account"
+CODES = f"{HOME}/codes"
+UNPROCESSABLE = 422
+
+# Zones named after a place; the rest of the database are old names and offsets.
+CONTINENTS = (
+    "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific",
+)  # fmt: skip
+
+
+async def show(visit: Visit) -> Response:
+    """Who is signed in, and what they may set."""
+    return page(visit, 200, {})
+
+
+def page(visit: Visit, status: int, errors: dict[str, str]) -> Response:
+    """The same with what was wrong, by field."""
+    zones = zone_names()
+    if visit.user.time_zone not in zones:
+        zones = (visit.user.time_zone, *zones)
+    return visit.render("account.html", status=status, errors=errors, zones=zones, least=MIN_LENGTH)
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """The time zones to choose from."""
+    known = zoneinfo.available_timezones()
+    return ("UTC", *sorted(name for name in known if name.partition("/")[0] in CONTINENTS and "/" in name))
+
+
+async def count_try(visit: Visit) -> None:
+    """Counts one more try at the user's password. Raises TooManyRequests."""
+    await visit.parts.throttle.admit_sign_in(door.address(visit), visit.user.email)
+
+
+async def change_password(visit: Visit) -> Response:
+    """Another password; all other sessions end."""
+    form = visit.form
+    if form.get("password", "") != form.get("again", ""):
+        return page(visit, UNPROCESSABLE, {"again": "The two passwords are not the same."})
+    await count_try(visit)
+    change = partial(visit.parts.users.change_password, visit.user, form.get("old", ""), form.get("password", ""))
+    try:
+        await anyio.to_thread.run_sync(change)
+    except users.WrongPassword as refusal:
+        return page(visit, UNPROCESSABLE, {"old": str(refusal)})
+    except users.WeakPassword as refusal:
+        return page(visit, UNPROCESSABLE, {"password": str(refusal)})
+    await start_session(visit, visit.user.id)
+    visit.notice("Your password is changed. You are signed out everywhere else.")
+    return visit.redirect(HOME)
+
+
+async def change_zone(visit: Visit) -> Response:
+    """Another zone for the times that pages show."""
+    try:
+        zone = visit.form.get("zone", "")
+        await anyio.to_thread.run_sync(visit.parts.users.change_time_zone, visit.user.id, zone)
+    except users.UnknownTimeZone as refusal:
+        return page(visit, UNPROCESSABLE, {"zone": str(refusal)})
+    visit.notice(f"Times are shown as they are in {zone}.")
+    return visit.redirect(HOME)
+
+
+async def sign_out_everywhere(visit: Visit) -> Response:
+    """Ends every session of the user, this one among them."""
+    await anyio.to_thread.run_sync(visit.parts.sessions.end_all, visit.user.id)
+    visit.leave()
+    return visit.redirect(f"{door.SIGN_IN}?out=1")
+
+
+async def show_codes(visit: Visit) -> Response:
+    """A new secret for an authenticator app; nothing is kept of it until a code proves that the app has it."""
+    if visit.user.has_totp:
+        return visit.redirect(HOME)
+    return codes_form(visit, visit.parts.users.new_totp_secret(), 200, {})
+
+
+def codes_form(visit: Visit, secret: str, status: int, errors: dict[str, str]) -> Response:
+    """The secret as a QR code and as text, and where its first code is entered."""
+    drawn: str = segno.make(visit.parts.users.totp_uri(visit.user, secret), error="m").svg_data_uri(
+        scale=5, border=4, dark="#000", light="#fff"
+    )
+    spaced = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+    context: dict[str, Any] = {"secret": secret, "spaced": spaced, "drawn": drawn, "errors": errors}
+    return visit.render("account_codes.html", status=status, **context)
+
+
+async def turn_on_codes(visit: Visit) -> Response:
+    """From now on a code is asked for, once one of the new secret and the password were given."""
+    form, directory = visit.form, visit.parts.users
+    secret = form.get("secret", "")
+    await count_try(visit)
+    try:
+        await anyio.to_thread.run_sync(directory.proven, visit.user.id, form.get("password", ""))
+        await anyio.to_thread.run_sync(directory.enable_totp, visit.user.id, secret, form.get("code", ""))
+    except users.TotpIsOn:
+        return visit.redirect(HOME)
+    except users.WrongPassword as refusal:
+        return codes_form(visit, usable(visit, secret), UNPROCESSABLE, {"password": str(refusal)})
+    except users.WrongCode as refusal:
+        return codes_form(visit, usable(visit, secret), UNPROCESSABLE, {"code": str(refusal)})
+    visit.notice("From now on you sign in with a code, too.")
+    return visit.redirect(HOME)
+
+
+def usable(visit: Visit, secret: str) -> str:
+    """The secret that the form brought back, or a new one where somebody wrote something else into it."""
+    known = len(secret) == len(visit.parts.users.new_totp_secret()) and secret.isascii() and secret.isalnum()
+    return secret if known else visit.parts.users.new_totp_secret()
+
+
+async def turn_off_codes(visit: Visit) -> Response:
+    """The password is enough again."""
+    await count_try(visit)
+    turn_off = visit.parts.users.disable_totp
+    try:
+        await anyio.to_thread.run_sync(turn_off, visit.user.id, visit.form.get("password", ""))
+    except users.WrongPassword as refusal:
+        return page(visit, UNPROCESSABLE, {"off": str(refusal)})
+    visit.notice("No code is asked for any more: the password is enough.", "info")
+    return visit.redirect(HOME)
+
+
+PAGES: tuple[Page, ...] = (
+    Page("GET", HOME, show, nav="Account", icon="person", order=5),
+    Page("POST", f"{HOME}/password", change_password),
+    Page("POST", f"{HOME}/zone", change_zone),
+    Page("POST", f"{HOME}/sign-out-everywhere", sign_out_everywhere),
+    Page("GET", CODES, show_codes),
+    Page("POST", CODES, turn_on_codes),
+    Page("POST", f"{CODES}/off", turn_off_codes),
+)

@@ -1,0 +1,105 @@
+"""Passwords: which ones will do, and how they are kept.
+
+Kept is the text of argon2id, at the parameters that RFC 9106 (section 4) gives for machines whose memory is shared.
+Rules are those of OWASP's ASVS 5.0, section 6.2, with 12 characters where it asks for 8: length and not being a known
+password count, kinds of characters do not, and any character may be used.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+import unicodedata
+
+from argon2 import Parameters, PasswordHasher, exceptions
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+MIN_LENGTH, MAX_LENGTH = 12, 1024
+
+# Each takes 64 MiB for a seventh of a second: more at once would only take more memory.
+AT_ONCE = 2
+
+# Of at least 12 characters, without regard to case: counting, runs on a keyboard, and words that head every collection
+# of leaked passwords. A short list: the limit on sign-ins is what keeps longer ones from being tried.
+COMMON = frozenset(
+    """
+    000000000000 0123456789012 0987654321098 111111111111 112233445566 121212121212 123123123123 1234512345123
+    123456123456 123456654321 1234567654321 123456789012 1234567890123 12345678901234 123456789012345 1234567890123456
+    1234567890qwerty 1234567891011 123456789101112 123456789123 123456789123456789 123456789abc 12345qwertasdfg
+    147258369147 1q2w3e4r5t6y 1q2w3e4r5t6y7u 1q2w3e4r5t6y7u8i 1qaz2wsx3edc 1qaz2wsx3edc4rfv 222222222222 555555555555
+    777777777777 888888888888 987654321012 999999999999 aaaaaaaaaaaa abc123abc123 abcdefghijkl abcdefghijklmnop
+    abcdefghijklmnopqrstuvwxyz adminadmin123 adminadminadmin administrator administrator1 asdfghjkl123 asdfghjklzxcvbnm
+    changeme1234 changemechangeme correcthorsebatterystaple iloveyou1234 iloveyouforever iloveyousomuch letmein12345
+    letmeinletmein manchesterunited mypassword123 p@ssw0rd1234 p@ssword1234 passw0rd1234 password0000 password1111
+    password1234 password12345 password123456 password2024 password2025 password2026 passwordpassword q1w2e3r4t5y6
+    qazwsxedcrfv qazwsxedcrfvtgb qwer1234qwer qwerasdfzxcv qwerty123456 qwerty1234567 qwertyqwerty qwertyuiop123
+    qwertyuiop1234 qwertyuiop[] qwertyuiopasdfghjkl qwertyuiopasdfghjklzxcvbnm superman1234 thisismypassword
+    trustno1trustno1 unknownpassword welcome12345 welcome123456 welcomewelcome zaq12wsxcde3 zaq1zaq1zaq1 zxcvbnm12345
+    zxcvbnmasdfghjkl zzzzzzzzzzzz
+    """.split()  # noqa: SIM905 - a list of them would fill the page
+)
+
+
+class WeakPassword(Exception):
+    """The password will not do; the message says what to do."""
+
+
+def normalised(password: str) -> str:
+    """The password in one Unicode form, since keyboards write ü in two; cut where it is too long to be anybody's."""
+    return unicodedata.normalize("NFC", password[: 4 * MAX_LENGTH])[: MAX_LENGTH + 1]
+
+
+def check(password: str, email: str) -> None:
+    """Raises WeakPassword unless it will do for the user of that address."""
+    password = normalised(password)
+    if len(password) < MIN_LENGTH:
+        raise WeakPassword(f"Use at least {MIN_LENGTH} characters: a few words in a row are easy to remember.")
+    if len(password) > MAX_LENGTH:
+        raise WeakPassword(f"Use at most {MAX_LENGTH:,} characters.")
+    folded = password.strip().casefold()
+    if folded in {email, email.partition("@")[0]}:
+        raise WeakPassword("Use something else than your email address: it is the first thing that is tried.")
+    if folded in COMMON or len(set(folded)) <= 2:  # noqa: PLR2004 - one key, or two in turns
+        raise WeakPassword("This is one of the passwords that are tried first. Use a few words that only you combine.")
+
+
+class Passwords:
+    """argon2id at one set of parameters. Tests take cheap ones."""
+
+    def __init__(self, parameters: Parameters = RFC_9106_LOW_MEMORY) -> None:
+        self.hasher = PasswordHasher.from_parameters(parameters)
+        self.nobodys = unmatched(parameters)
+        self.turns = threading.BoundedSemaphore(AT_ONCE)
+
+    def hash(self, password: str) -> str:
+        """What is kept of a password."""
+        with self.turns:
+            return self.hasher.hash(encoded(password))
+
+    def matches(self, kept: str | None, password: str) -> bool:
+        """Whether `kept` was made of that password. With None it takes as long, and it was not."""
+        with self.turns:
+            try:
+                return self.hasher.verify(kept or self.nobodys, encoded(password))
+            except exceptions.VerifyMismatchError:
+                return False
+
+    def is_outdated(self, kept: str) -> bool:
+        """Whether `kept` was made with other parameters than those of now."""
+        return self.hasher.check_needs_rehash(kept)
+
+
+def encoded(password: str) -> bytes:
+    """A password's bytes."""
+    return normalised(password).encode("utf-8", "surrogatepass")
+
+
+def unmatched(parameters: Parameters) -> str:
+    """A hash that no password has, but which costs as much to compare: what an unknown user's is compared with."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+        for length in (parameters.salt_len, parameters.hash_len)
+    )
+    costs = f"m={parameters.memory_cost},t={parameters.time_cost},p={parameters.parallelism}"
+    return f"$argon2id$v={parameters.version}${costs}${salt}${digest}"

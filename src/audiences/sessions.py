@@ -1,0 +1,103 @@
+"""Sessions of the console: begun by a sign-in, found by a cookie, over after a while or when somebody ends them.
+
+The limits are those of NIST SP 800-63B-4, section 2.2.3 (AAL2): 24 hours in all, and an idle limit of at most an hour
+recommended. Ours is two: an upload of 5 GiB takes an hour, and the page that waits for it asks for nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy.engine import RowMapping
+
+from audiences import tokens
+from audiences.audit import Audit
+from audiences.clock import HOUR, MINUTE, Clock
+from audiences.errors import DiskFull
+from audiences.store import secret_keys, users
+from audiences.store import sessions as stored
+from audiences.store.database import Database
+from audiences.user import User, actor_of, user_of
+
+IDLE_LIFE = 2 * HOUR
+WHOLE_LIFE = 24 * HOUR
+
+# As with keys: a write and a sync for every page would be its slowest part.
+LAST_SEEN_STEP = MINUTE
+
+COOKIE = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Session:
+    """Who is signed in, and the text that a form of theirs has to bring along."""
+
+    user: User
+    csrf: str
+    created_time: int
+
+
+class Sessions:
+    """The sessions of one catalog."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+        self.audit = Audit(clock)
+        self.csrf_key = secret_keys.ensure(database, "csrf")
+
+    def start(self, user_id: str) -> str:
+        """A new session's cookie, which is not kept. The caller ends the one that the browser had before."""
+        cookie = tokens.mint()
+        with self.database.write() as connection:
+            stored.add(connection, tokens.hash_of(cookie), user_id, self.clock())
+        return cookie
+
+    def find(self, cookie: str | None) -> Session | None:
+        """The live session of that cookie, or None; its idle time begins anew. A disabled user has none."""
+        if cookie is None or not COOKIE.fullmatch(cookie):
+            return None
+        digest, now = tokens.hash_of(cookie), self.clock()
+        with self.database.read() as connection:
+            row = stored.find(connection, digest)
+            user = None if row is None else users.find(connection, row["user_id"])
+        if row is None or user is None or user["disabled_time"] is not None or not is_live(row, now):
+            return None
+        if now - row["last_seen_time"] >= LAST_SEEN_STEP:
+            # A full disk must not keep anybody from reading.
+            with suppress(DiskFull), self.database.write() as connection:
+                stored.touch(connection, digest, now)
+        return Session(user_of(user), self.csrf_of(digest), row["created_time"])
+
+    def end(self, cookie: str | None) -> None:
+        """Ends the session of that cookie, if there is one."""
+        if cookie is not None:
+            with self.database.write() as connection:
+                stored.remove(connection, tokens.hash_of(cookie))
+
+    def end_all(self, user_id: str, *, actor: str | None = None) -> None:
+        """Ends every session of the user, on every device; `actor` is the user unless it is somebody else."""
+        with self.database.write() as connection:
+            user = users.find(connection, user_id)
+            stored.remove_of(connection, user_id)
+            if user is not None:
+                by = actor or actor_of(user_id)
+                self.audit.note(connection, user["account"], by, "sign_out_everywhere", subject=user_id)
+
+    def csrf_of(self, digest: bytes) -> str:
+        """What forms of that session bring along: nobody else can compute it, and another session's does not fit."""
+        return hmac.new(self.csrf_key, digest, hashlib.sha256).hexdigest()
+
+    def check_csrf(self, session: Session, given: str | None) -> bool:
+        """Whether a form brought the text of this session along; compared in constant time."""
+        return hmac.compare_digest(session.csrf.encode(), (given or "").encode("utf-8", "surrogatepass"))
+
+
+def is_live(row: RowMapping, now: int) -> bool:
+    """Whether the session is neither too old nor idle for too long."""
+    begun, seen = int(row["created_time"]), int(row["last_seen_time"])
+    return now - begun < WHOLE_LIFE and now - seen < IDLE_LIFE
