@@ -27,7 +27,8 @@ Beside an upload: `changes` (rename, delete, restore), `suppressions` (the do-no
 against numbers, `given` is what a request adds to it), `people` (what is held on one number, and its erasure),
 `leases` (files that are being read stay), `audit` (who changed what), `quota`.
 
-The management console: `console` (its pages), on `users` (with `links`, `passwords`, `totp`, `sign_in`) and `sessions`.
+The management console: `console` (its pages), on `users` (with `links`, `passwords`, `totp`, `sign_in`), `sessions`,
+`drafts` (files under check) and `usage` (what accounts used).
 
 Around it: `settings` (every knob), `errors` (the tree of refusals, and why a row is refused), `parts` (the opened
 pieces that a request may use), `engine` (DuckDB), `models` (the shapes of answers), `openapi` (the description of the

@@ -4,6 +4,8 @@ One visit, top to bottom, is the order in which to read the package::
 
     front     a path of the console: lets the visit in, hands it to its handler, dresses the answer
     table     every page, screen by screen: the one list that the server serves, the navigation shows, the tests walk
+              screens: `audiences` (the list), `audience*` (one of them), `new*` (a file under check), `keys`,
+              `suppressions`, `usage`, `account`, `users`, `log` (the audit log)
     sign_in   the pages before there is a session: sign in, the first password, sign out; and the way home
     door      who visits: session, role, where a form came from, its token
     trouble   the page of every refusal and every fault
