@@ -56,7 +56,8 @@ def visiting(
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield page
-        assert [text for text in complaints if "Failed to load resource" not in text] == []
+        faults = [text for text in complaints if "Failed to load resource" not in text]
+        assert not faults, faults
     finally:
         context.close()
 
