@@ -197,6 +197,10 @@
     });
   }
 
+  // On a narrow screen the navigation scrolls sideways; where one is should be in sight.
+
+  document.querySelector("nav [aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // htmx: a connection that broke must not look like a click that did nothing.
 
   document.addEventListener("htmx:sendError", () => notify("The server cannot be reached. Check your connection."));
