@@ -290,3 +290,49 @@ def test_the_list_of_another_account_is_not_shown(service: Service, ann: Somebod
     with signed_in(service) as other:
         assert LONDON not in other.get(LIST).text
         assert "is not on the list" in text(post(other, f"{LIST}/find", {"phone": LONDON}))
+
+
+def test_a_link_sets_a_password_and_does_not_stand_for_the_code(service: Service) -> None:
+    account = service.account()
+    user_id = new_user(service, account)
+    secret = service.parts.users.new_totp_secret()
+    service.parts.users.enable_totp(user_id, secret, pyotp.TOTP(secret).now())
+    link = service.parts.users.link(user_id, "operator")
+    with stranger(service) as browser:
+        fields = {"link": link, "password": PASSWORD, "again": PASSWORD}
+        answer = browser.post("/console/welcome", data=fields, headers={"Origin": service.url})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in")
+        assert browser.get("/console/audiences").headers["location"].startswith("/console/sign-in")
+
+
+@pytest.mark.parametrize("change", ["link", "codes-off"])
+def test_an_open_browser_is_not_enough_to_take_its_owner_s_account(service: Service, change: str) -> None:
+    account = service.account()
+    user_id = new_user(service, account)
+    with stranger(service) as browser:
+        browser.cookies.set("session", service.parts.sessions.start(user_id))
+        answer = post(browser, f"/console/account/users/{user_id}/{change}")
+        assert answer.status_code == 422
+        assert "link=" not in answer.text
+
+
+def test_tries_with_a_false_link_use_up_nobody_s_sign_ins(start: Callable[..., Service]) -> None:
+    service = start(trusted_proxies=("127.0.0.1",), sign_in_limit=RateLimit(10, 60))
+    user_id = new_user(service, service.account())
+    user = service.parts.users.use_link(service.parts.users.link(user_id, "operator"), PASSWORD, None)
+    with stranger(service) as browser:
+        for number in range(15):
+            fields = {"link": "0" * 64, "password": "x", "again": "x", "email": user.email}
+            browser.post("/console/welcome", data=fields, headers={"X-Forwarded-For": "192.0.2.1"})
+            wrong = {"email": user.email, "password": f"wrong {number}"}
+            browser.post("/console/sign-in", data=wrong, headers={"X-Forwarded-For": "192.0.2.1"})
+        right = {"email": user.email, "password": PASSWORD}
+        answer = browser.post("/console/sign-in", data=right, headers={"X-Forwarded-For": "192.0.2.2"})
+        assert answer.status_code == 303
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://["}, {"HX-Request": "true", "HX-Current-URL": "http://["}])
+def test_a_header_that_is_no_address_is_no_fault(service: Service, headers: dict[str, str]) -> None:
+    with stranger(service) as browser:
+        assert browser.post("/console/sign-in", headers=headers).status_code < 500
+        assert browser.get("/console/keys", headers=headers).status_code < 500

@@ -20,6 +20,10 @@ from audiences.errors import TooManyRequests
 from audiences.settings import RateLimit, Settings
 
 UPLOADS, READS, FAILED_AUTHENTICATIONS, SIGN_INS = "uploads", "reads", "failed-authentications", "sign-ins"
+SIGN_INS_OF_A_USER = "sign-ins-of-a-user"
+
+# From how many addresses at once a user's tries may be used up: one person's machines are fewer.
+ADDRESSES = 10
 
 # Whoever has one address of IPv6 has its whole /64.
 IPV6_PREFIX = 64
@@ -35,6 +39,7 @@ class Throttle:
             READS: as_item(settings.read_rate_limit),
             FAILED_AUTHENTICATIONS: as_item(settings.failed_auth_limit),
             SIGN_INS: as_item(settings.sign_in_limit),
+            SIGN_INS_OF_A_USER: as_item(settings.sign_in_limit, times=ADDRESSES),
         }
         self.proxies = [ipaddress.ip_network(network, strict=False) for network in settings.trusted_proxies]
 
@@ -64,12 +69,13 @@ class Throttle:
     async def admit_sign_in(self, address: str, email: str) -> None:
         """Counts a try to sign in, for the address that it came from and for the user that it is meant for.
 
-        So neither one machine can try many users, nor many machines one. The counters may be kept elsewhere, so they
-        hold a hash of the email address. Raises TooManyRequests, for users that there are and others alike.
+        So neither one machine can try many users, nor many machines one; and no single machine can use up the tries of
+        a user, who has ten times as many. The counters may be kept elsewhere, so they hold a hash of the email address.
+        Raises TooManyRequests, for users that there are and others alike.
         """
         await self.admit(SIGN_INS, f"address {address}")
         digest = hashlib.sha256(emails.folded(email).encode("utf-8", "surrogatepass")).hexdigest()
-        await self.admit(SIGN_INS, f"email {digest}")
+        await self.admit(SIGN_INS_OF_A_USER, f"email {digest}")
 
     def address(self, peer: str | None, forwarded: Sequence[str]) -> str:
         """The address that a request counts for: the connection's, or what a trusted proxy in front of it says.
@@ -88,9 +94,9 @@ class Throttle:
         return str(current)
 
 
-def as_item(limit: RateLimit | None) -> RateLimitItem | None:
-    """The library's form of a limit."""
-    return None if limit is None else RateLimitItemPerSecond(limit.amount, limit.seconds)
+def as_item(limit: RateLimit | None, times: int = 1) -> RateLimitItem | None:
+    """The library's form of a limit, or of so many times that limit."""
+    return None if limit is None else RateLimitItemPerSecond(limit.amount * times, limit.seconds)
 
 
 def as_address(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -52,7 +52,7 @@ def zone_names() -> tuple[str, ...]:
 
 async def count_try(visit: Visit) -> None:
     """Counts one more try at the user's password. Raises TooManyRequests."""
-    await visit.parts.throttle.admit_sign_in(door.address(visit), visit.user.email)
+    await visit.parts.throttle.admit_sign_in(door.address(visit), f"user {visit.user.id}")
 
 
 async def change_password(visit: Visit) -> Response:
@@ -63,7 +63,7 @@ async def change_password(visit: Visit) -> Response:
     await count_try(visit)
     change = partial(visit.parts.users.change_password, visit.user, form.get("old", ""), form.get("password", ""))
     try:
-        await anyio.to_thread.run_sync(change)
+        await anyio.to_thread.run_sync(change, limiter=door.password_places(visit))
     except users.WrongPassword as refusal:
         return page(visit, UNPROCESSABLE, {"old": str(refusal)})
     except users.WeakPassword as refusal:

@@ -8,8 +8,9 @@ else's cookies. After that, the form also has to hold the session's token, which
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
+import anyio
 import anyio.to_thread
 from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from audiences.console.routes import NOBODY, Page, Visit
 from audiences.errors import BodyTooLarge, Forbidden, MalformedRequest
 from audiences.inbox import seconds
 from audiences.parts import Parts
+from audiences.passwords import AT_ONCE
 from audiences.throttle import as_address
 
 SAFE = frozenset({"GET", "HEAD"})
@@ -78,7 +80,24 @@ def is_from_here(request: Request) -> bool:
     if site is not None:
         return site in {"same-origin", "none"}
     # The host alone is compared: behind a proxy that ends TLS, the scheme is not the one that we see.
-    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+    return origin is None or split(origin).netloc.lower() == request.headers.get("host", "").lower()
+
+
+def split(address: str) -> SplitResult:
+    """The parts of an address that a header tells; none of one that is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
+
+
+def password_places(visit: Visit) -> anyio.CapacityLimiter:
+    """Who may have a password hashed at once: those who wait hold no thread that other visits need."""
+    state = visit.request.app.state
+    if not hasattr(state, "password_places"):
+        state.password_places = anyio.CapacityLimiter(AT_ONCE)
+    places: anyio.CapacityLimiter = state.password_places
+    return places
 
 
 def check_token(visit: Visit) -> None:
@@ -131,7 +150,7 @@ def address(visit: Visit) -> str:
 def sign_in_for(request: Request) -> str:
     """The sign-in page that leads back to where this request was made."""
     if request.headers.get("hx-request") == "true":
-        asked = urlsplit(request.headers.get("hx-current-url", ""))
+        asked = split(request.headers.get("hx-current-url", ""))
     else:
         asked = urlsplit(str(request.url)) if request.method in SAFE else urlsplit("")
     back = local(asked.path + (f"?{asked.query}" if asked.query else ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -56,9 +57,8 @@ async def sign_in(visit: Visit) -> Response:
     to = door.local(visit.form.get("next", ""))
     try:
         await visit.parts.throttle.admit_sign_in(door.address(visit), email)
-        user = await anyio.to_thread.run_sync(
-            visit.parts.users.authenticate, email, visit.form.get("password", ""), code or None
-        )
+        ask = partial(visit.parts.users.authenticate, email, visit.form.get("password", ""), code or None)
+        user = await anyio.to_thread.run_sync(ask, limiter=door.password_places(visit))
     except users.CodeNeeded:
         return form(visit, Told(email, to, needs_code=True), 200)
     except users.WrongCode:
@@ -114,14 +114,18 @@ async def welcome(visit: Visit) -> Response:
     if password != visit.form.get("again", ""):
         return await welcome_form(visit, token, UNPROCESSABLE, {"again": "The two passwords are not the same."})
     try:
-        await visit.parts.throttle.admit_sign_in(door.address(visit), email or token)
-        user = await anyio.to_thread.run_sync(visit.parts.users.use_link, token, password, email)
+        # By the link, never by the email: that is whatever the visitor says, and is somebody else's to sign in with.
+        await visit.parts.throttle.admit_sign_in(door.address(visit), token)
+        use = partial(visit.parts.users.use_link, token, password, email)
+        user = await anyio.to_thread.run_sync(use, limiter=door.password_places(visit))
     except users.LinkGone:
         return gone(visit)
     except users.WeakPassword as refusal:
         return await welcome_form(visit, token, UNPROCESSABLE, {"password": str(refusal)})
     except (users.InvalidEmail, users.EmailTaken) as refusal:
         return await welcome_form(visit, token, UNPROCESSABLE, {"email": str(refusal)})
+    if user.has_totp:  # a link stands for the password, not for the device
+        return visit.redirect(SIGN_IN)
     await start_session(visit, user.id)
     return visit.redirect(HOME)
 

@@ -105,13 +105,18 @@ async def enable(visit: Visit) -> Response:
 
 async def reset_codes(visit: Visit) -> Response:
     """Lets a user who lost the device in by the password alone."""
-    change = partial(visit.parts.users.reset_totp, visit.request.path_params["id"], visit.actor)
+    user = await find(visit)
+    if user.id == visit.user.id:
+        return one(visit, user, UNPROCESSABLE, OWN)
+    change = partial(visit.parts.users.reset_totp, user.id, visit.actor)
     return await carry_out(visit, change, "signs in without a code now")
 
 
 async def make_link(visit: Visit) -> Response:
     """A new link for a user who has no password yet, or forgot it; the one before ends."""
     user = await find(visit)
+    if user.id == visit.user.id:
+        return one(visit, user, UNPROCESSABLE, OWN)
     make = partial(visit.parts.users.link, user.id, visit.actor, account=visit.account)
     try:
         token = await anyio.to_thread.run_sync(make)
@@ -119,6 +124,9 @@ async def make_link(visit: Visit) -> Response:
         return one(visit, user, UNPROCESSABLE, str(refusal))
     return linked(visit, user, token)
 
+
+# An open browser must not be enough to take over the account of whoever left it.
+OWN = "Change your own password and codes on your account page, which asks for the password."
 
 PAGES: tuple[Page, ...] = (
     Page("GET", HOME, show, ADMIN),
