@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -192,3 +193,13 @@ def started(settings: Settings, change: Callable[[Parts], Parts] = lambda parts:
             server.should_exit = True
             thread.join(30)
             listener.close()
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether it comes to hold within so many seconds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from audiences import cli
-from support import Client, Service
+from support import Client, Service, until
 from test_crash import serving
 
 ROOT = Path(__file__).parent.parent
@@ -342,17 +342,9 @@ def test_an_interrupted_export_leaves_no_file_and_no_traceback(tmp_path: Path, a
         connection, _ = stalling.accept()
         with connection:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: 100\r\n\r\nphone1\n")
-            wait_until(lambda: list(tmp_path.iterdir()) != [])
+            assert until(lambda: list(tmp_path.iterdir()) != [])
             process.send_signal(signal.SIGINT)
             _, told = process.communicate(timeout=20)
     assert process.returncode == 130
     assert b"Traceback" not in told
     assert list(tmp_path.iterdir()) == []
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Returns once it is true."""
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)

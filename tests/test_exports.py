@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ from audiences.parts import Parts
 from audiences.settings import Settings
 from audiences.sql import Query, identifier
 from conftest import settings_in
-from support import Client, Made, Service, started
+from support import Client, Made, Service, started, until
 
 # Cells that have been trouble somewhere: markup, quotes, blanks that must stay, line ends, and what looks escaped.
 CELLS = (
@@ -479,15 +479,6 @@ def reader(service: Service, made: Made, kind: str = CSV) -> socket.socket:
     ask = f"GET /audiences/{made.id}/contacts HTTP/1.1\r\nHost: x\r\nAccept: {kind}\r\n"
     opened.sendall(f"{ask}Authorization: Bearer {made.client.key}\r\n\r\n".encode())
     return opened
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    """Whether it comes to hold, within seconds."""
-    for _ in range(500):
-        if holds():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def test_the_large_one_comes_out_whole_and_in_order(large: Made) -> None:

@@ -34,7 +34,7 @@ from audiences.settings import Settings, read_settings
 from audiences.watch import Metrics
 from conftest import settings_in
 from https_server import Answer, Server, dripping, endless, endless_headers, make_certificates, ok, silent, to
-from support import Client, Made, Service, started
+from support import Client, Made, Service, started, until
 
 HERE, OTHER, WRONG, INSIDE = (f"{name}.example.test" for name in ("files", "other", "wrong", "inside"))
 LIST = b"phone1,name\n442079832100,Ann\n+44 7912 345678,Bob\n"
@@ -481,11 +481,11 @@ def test_a_client_that_goes_away_ends_the_fetch(client: Client, server: Server, 
     )
     with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2]))) as connection:
         connection.sendall(head.encode() + body)
-        wait_for(lambda: bool(server.seen))
+        assert until(lambda: bool(server.seen))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert server.left.wait(5)
     gone = service.parts.metrics.requests.labels("POST", "/audiences", "499")
-    wait_for(lambda: gone._value.get() == 1)  # and it was not that the fetch timed out
+    assert until(lambda: gone._value.get() == 1)  # and it was not that the fetch timed out
 
 
 def test_a_server_that_stops_ends_the_fetch_and_empties_the_spool(
@@ -509,7 +509,7 @@ def test_a_server_that_stops_ends_the_fetch_and_empties_the_spool(
 
     async def stop() -> None:
         task = asyncio.create_task(upload())
-        await asyncio.to_thread(wait_for, lambda: bool(server.seen))
+        assert await asyncio.to_thread(until, lambda: bool(server.seen))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -524,15 +524,6 @@ def form(url: str) -> bytes:
     fields: Mapping[str, str] = {"name": "n", "audience_file": url}
     parts = [f'--x\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{fields[key]}\r\n' for key in fields]
     return "".join([*parts, "--x--\r\n"]).encode()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Waits, for seconds at most."""
-    for _ in range(500):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError
 
 
 @pytest.mark.parametrize("text", ["customers.csv", "http://files.example.test/a", "ftp://x/", "", "https:/x", "\xff"])

@@ -96,9 +96,7 @@ class Library:
     def open_in(self, connection: Connection, account: int, audience_id: str, cursor: str | None = None) -> Opened:
         """The same in the caller's transaction."""
         position = None if cursor is None else cursors.decode(cursor, RowPosition)
-        row = stored.find(connection, account, as_number(audience_id))
-        if row is None:
-            raise unknown_audience()
+        row = self.row_in(connection, account, audience_id)
         version = row["version"] if position is None else position[0]
         if version != row["version"]:
             since = self.clock() - RESTORABLE
@@ -148,10 +146,15 @@ class Library:
     def find(self, account: int, audience_id: str) -> tuple[RowMapping, list[RowMapping]]:
         """The rows of an audience and its files, of one moment."""
         with self.database.read() as connection:
-            row = stored.find(connection, account, as_number(audience_id))
-            if row is None:
-                raise unknown_audience()
+            row = self.row_in(connection, account, audience_id)
             return row, stored.files(connection, row["id"], row["version"])
+
+    def row_in(self, connection: Connection, account: int, audience_id: str) -> RowMapping:
+        """The audience's row. Raises UnknownAudience."""
+        row = stored.find(connection, account, as_number(audience_id))
+        if row is None:
+            raise unknown_audience()
+        return row
 
     def parts(self, files: list[RowMapping], kind: str) -> list[Stored]:
         """The Parquet files of that kind, in upload order."""

@@ -109,7 +109,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
         engine = stack.enter_context(closing(Engine(settings, folder)))
         files, metrics = FolderStore(folder / "files"), Metrics()
         library = Library(database, files, engine, now)
-        suppressions = Suppressions(settings, database, files, engine, now)
+        suppressions = Suppressions(database, files, engine, now)
         inbox = Inbox(spool, settings, metrics, Fetcher(settings))
         yield Parts(
             settings=settings,

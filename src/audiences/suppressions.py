@@ -22,7 +22,6 @@ from audiences import cursors, leases, suppression_file
 from audiences.clock import Clock
 from audiences.engine import Engine
 from audiences.errors import QuotaExceeded, Refusal
-from audiences.settings import Settings
 from audiences.store import secret_keys
 from audiences.store import suppressions as stored
 from audiences.store.database import Database
@@ -61,8 +60,7 @@ class Version:
 class Suppressions:
     """The lists of one catalog."""
 
-    def __init__(self, settings: Settings, database: Database, files: FileStore, engine: Engine, clock: Clock) -> None:
-        self.settings = settings
+    def __init__(self, database: Database, files: FileStore, engine: Engine, clock: Clock) -> None:
         self.database = database
         self.files = files
         self.engine = engine

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from audiences import answer, json_body, judging, queries, reports
 from audiences.answer import Reply
-from audiences.api.steps import Said, committing, once, read_key
+from audiences.api.steps import Commit, Said, committing, once, read_key
 from audiences.inbox import Upload
 from audiences.library import Opened
 from audiences.repeats import Claim
@@ -90,26 +90,12 @@ async def rename_audience(call: Call) -> Reply:
 
 async def delete_audience(call: Call) -> Reply:
     """An audience is taken away; it can be restored for 7 days."""
-    key = read_key(call)
-    await json_body.read_unused(call.parts.inbox, call.request)
-
-    def work(claim: Claim) -> Reply:
-        delete, commit = call.parts.changes.delete, committing(call, claim, "delete")
-        return answer.changed(delete(call.account, call.request.path_params["id"], commit))
-
-    return await once(call, key, Said(), work, in_engine=False)
+    return await change_alone(call, "delete", call.parts.changes.delete)
 
 
 async def restore_audience(call: Call) -> Reply:
     """The last PUT, append or DELETE is undone."""
-    key = read_key(call)
-    await json_body.read_unused(call.parts.inbox, call.request)
-
-    def work(claim: Claim) -> Reply:
-        restore, commit = call.parts.changes.restore, committing(call, claim, "restore")
-        return answer.changed(restore(call.account, call.request.path_params["id"], commit))
-
-    return await once(call, key, Said(), work, in_engine=False)
+    return await change_alone(call, "restore", call.parts.changes.restore)
 
 
 async def list_audiences(call: Call) -> Reply:
@@ -128,6 +114,17 @@ async def get_audience(call: Call) -> Reply:
     audience_id = call.request.path_params["id"]
     found = await anyio.to_thread.run_sync(call.parts.library.report, call.account, audience_id)
     return answer.found("Audience retrieved", reports.in_order(found))
+
+
+async def change_alone(call: Call, action: str, change: Callable[[int, str, Commit], int]) -> Reply:
+    """Has `change` carried out, of which the path says all."""
+    key = read_key(call)
+    await json_body.read_unused(call.parts.inbox, call.request)
+
+    def work(claim: Claim) -> Reply:
+        return answer.changed(change(call.account, call.request.path_params["id"], committing(call, claim, action)))
+
+    return await once(call, key, Said(), work, in_engine=False)
 
 
 async def change_by_file(call: Call, work: Callable[[Call, Opened, Upload, Claim], Reply]) -> Reply:
