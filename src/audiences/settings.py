@@ -93,6 +93,26 @@ def parse_address(text: str) -> tuple[str, int] | None:
     return host.strip("[]"), int(port)
 
 
+def parse_count(text: str) -> int:
+    """A whole number, at least 1."""
+    if not re.fullmatch(r"[1-9]\d{0,5}", text.strip()):
+        raise ValueError("a whole number, such as 10")
+    return int(text)
+
+
+def parse_url(schemes: str, example: str) -> Callable[[str], str]:
+    """Reads an address of one of those schemes, separated by blanks. It may hold a password, so no error repeats it."""
+
+    def parse(text: str) -> str:
+        address = text.strip()
+        scheme, found, rest = address.partition("://")
+        if not found or not rest or scheme.lower() not in schemes.split():
+            raise ValueError(f"an address such as {example}")
+        return address
+
+    return parse
+
+
 def parse_seconds(text: str) -> float:
     """Seconds, more than none."""
     try:
@@ -117,6 +137,45 @@ class Settings:
         lambda text: Path(text).expanduser(),
         Path("audiences-data"),
         "Folder of everything that is stored: the catalog, the files, and the spool of uploads under way.",
+    )
+    database_url: str | None = setting(
+        parse_url("postgresql", "postgresql://user:password@host/audiences"),
+        None,
+        "The catalog on PostgreSQL, which several nodes can share; without it, SQLite in the data folder.",
+    )
+    database_connections: int = setting(
+        parse_count,
+        10,
+        "Connections of this node to PostgreSQL, at most: all nodes together need fewer than its max_connections.",
+    )
+    storage_url: str | None = setting(
+        parse_url("s3", "s3://bucket/prefix"),
+        None,
+        "Stored files as S3 objects, which several nodes can share; without it, files in the data folder. Endpoint, "
+        "region and credentials come from the usual variables: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID.",
+    )
+    cache_bytes: int = setting(
+        parse_bytes,
+        10 * GIB,
+        "Local copies of S3 objects that were read lately (bytes); a page is read from a copy in milliseconds.",
+    )
+    redis_url: str | None = setting(
+        parse_url("redis rediss", "redis://host:6379"),
+        None,
+        "The counters of rate limits in Redis or Valkey, so that all nodes count together; without it, each by itself.",
+    )
+    public_url: str | None = setting(
+        parse_url("http https", "https://audiences.example.com"),
+        None,
+        "The address that people and programs reach the service at, for links; without it, what the request says.",
+    )
+    uploads_at_once: int | None = setting(
+        parse_count,
+        None,
+        "Uploads in the engine at once; by default as many as memory_limit and the cores are good for.",
+    )
+    uploads_waiting: int = setting(
+        parse_count, 32, "Uploads that wait for a place in the engine; one more is told to come back (503)."
     )
     rate_limit: RateLimit | None = setting(
         parse_rate_limit,
