@@ -426,6 +426,14 @@ class NotReady(Unavailable):
     code = "not_ready"
 
 
+def out_of_reach(store: str) -> NotReady:
+    """The refusal while a store ("the catalog", "the file store") does not answer. Whether it kept what it was given
+    is not known: what asked may be sent again, and by its Idempotency-Key is carried out once.
+    """
+    message = f"The server cannot reach {store} at the moment. Send the same request again in a few seconds."
+    return NotReady(message, headers={"Retry-After": "5"})
+
+
 class EngineFull(Unavailable):
     """What is under way leaves too little memory or too few places; try again soon, or ask for less at once."""
 
