@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import scaled
 from audiences.engine import cache_folder
 from audiences.settings import Settings
 from support import Client, Service, started
+
+on_scaled = False
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -28,8 +31,37 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache_folder(tmp_path_factory.mktemp("cache"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--scaled`: on PostgreSQL, S3 and Valkey in place of what is embedded."""
+    parser.addoption("--scaled", action="store_true", help="run on PostgreSQL, S3 and Valkey")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tells `settings_in`, which is called outside of fixtures, too."""
+    global on_scaled  # noqa: PLW0603 - one process has one set-up
+    on_scaled = bool(config.getoption("--scaled"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On the scaled set-up, what is about the embedded one is skipped."""
+    for item in items if on_scaled else []:
+        if item.get_closest_marker("embedded"):
+            item.add_marker(pytest.mark.skip(reason="it is about SQLite or the folder of files"))
+
+
+def pytest_unconfigure() -> None:
+    """Stops the servers that were started."""
+    scaled.OPENED.close()
+
+
 def settings_in(folder: Path, **changed: object) -> Settings:
-    """Settings for tests: no limits unless a test is about them."""
+    """Settings for tests, on the set-up under test: no limits unless a test is about them."""
+    plain = plain_settings(folder, **changed)
+    return scaled.scaled(plain) if on_scaled else plain
+
+
+def plain_settings(folder: Path, **changed: object) -> Settings:
+    """The same on the embedded stores."""
     return replace(
         Settings(data=folder, rate_limit=None, read_rate_limit=None, failed_auth_limit=None, sign_in_limit=None),
         **changed,  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -193,6 +194,13 @@ def started(settings: Settings, change: Callable[[Parts], Parts] = lambda parts:
             server.should_exit = True
             thread.join(30)
             listener.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def until(holds: Callable[[], bool], seconds: float = 20) -> bool:

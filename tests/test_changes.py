@@ -296,12 +296,11 @@ def test_what_was_taken_away_is_kept_seven_days_and_then_removed(start: Callable
         made, deleted = client.create(sheet(ANN, "bad")), client.create(sheet(BOB), name="private")
         made.replace(sheet(CY))
         client.http.delete(f"/audiences/{deleted.id}")
-        folder = service.parts.settings.data / "files"
 
         def swept_after(days: float) -> int:
             later = lambda: clock.now() + int(days * DAY)  # noqa: E731
             sweep.remove_retired_files(service.parts.files, service.parts.database, later)
-            return len(list(folder.glob("*/*.parquet")))
+            return len(list(service.parts.files.names(older_than_s=0)))
 
         assert swept_after(6.9) == 4
         assert swept_after(7.1) == 1

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import httpx
 import pyotp
 import pytest
+from argon2.profiles import CHEAPEST
+from starlette.applications import Starlette
 from starlette.requests import Request
 
+from audiences import clock
+from audiences.app import create_app
 from audiences.console import assets, cookies, door, render, shapes, trouble
 from audiences.console.front import HEADERS
 from audiences.console.routes import ADMIN, NOBODY, Page, Visit
 from audiences.console.table import NAV, PAGES
 from audiences.errors import Refusal, UnknownAudience, catalogue
+from audiences.parts import Parts, opened_parts
+from audiences.passwords import AT_ONCE, Passwords
 from audiences.settings import RateLimit
-from audiences.users import UnknownUser, UserRefusal
+from audiences.user import Begin, User, no_session
+from audiences.users import UnknownUser, UserRefusal, Users
+from conftest import settings_in
 from console import PASSWORD, post, signed_in, stranger, text, token
-from support import Service
+from support import Service, started
 
 FOLDER = Path(str(files("audiences.console"))) / "templates"
 TEMPLATES = sorted(FOLDER.rglob("*.html"))
@@ -31,6 +45,8 @@ CHANGES = [page for page in PAGES if page.method != "GET"]
 PARAMETER = re.compile(r"\{\w+(:\w+)?\}")
 
 MAX_PAGE_BYTES = 150_000
+NUMBERS = itertools.count(1)
+OLD = "seven shy herons"
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +253,7 @@ def test_a_user_with_a_second_factor_is_asked_for_its_code_on_the_same_page(
     users = service.parts.users
     secret = users.new_totp_secret()
     totp = pyotp.TOTP(secret)
-    users.enable_totp(users.named(email).id, secret, totp.now())
+    users.enable_totp(users.named(email).id, PASSWORD, secret, totp.now())
     given: dict[str, Any] = {"email": email, "password": PASSWORD}
 
     asked = sent(nobody, "/console/sign-in", **given)
@@ -271,6 +287,122 @@ def test_too_many_tries_to_sign_in_are_refused_with_when_to_go_on(start: Callabl
 
     assert [answer.status_code for answer in answers] == [422, 422, 429]
     assert int(answers[2].headers["Retry-After"]) > 0
+
+
+class Overtaken(Users):
+    """Users who are dealt with from elsewhere once they are let in, before their page goes on."""
+
+    after: Callable[[User], object] | None = None
+
+    def overtake(self, user: User) -> User:
+        """Deals with them, once."""
+        after, self.after = self.after, None
+        if after is not None:
+            after(user)
+        return user
+
+    def authenticate(self, email: str, password: str, code: str | None, begin: Begin = no_session) -> User:
+        return self.overtake(super().authenticate(email, password, code, begin))
+
+    def use_link(self, token: str, password: str, email: str | None, begin: Begin = no_session) -> User:
+        return self.overtake(super().use_link(token, password, email, begin))
+
+    def change_password(self, user: User, old: str, new: str, begin: Begin = no_session) -> None:
+        super().change_password(user, old, new, begin)
+        self.overtake(user)
+
+
+def test_no_session_outlives_what_ended_all_while_its_user_was_let_in(tmp_path: Path) -> None:
+    def with_overtaken(parts: Parts) -> Parts:
+        return replace(parts, users=Overtaken(parts.database, clock.now, Passwords(CHEAPEST)))
+
+    with started(settings_in(tmp_path), with_overtaken) as service:
+        people, sessions = service.parts.users, service.parts.sessions
+        assert isinstance(people, Overtaken)
+        for end in (
+            lambda user: people.change_password(user, PASSWORD, "nine calm badgers"),
+            lambda user: people.disable(user.id, "operator"),
+            lambda user: sessions.end_all(user.id),
+        ):
+            for path in ("/console/sign-in", "/console/welcome", "/console/account/password"):
+                user, link = people.create(1, f"{next(NUMBERS)}@example.com", "member", "operator")
+                people.use_link(link, OLD if "account" in path else PASSWORD, None)
+                people.after = end
+                given: dict[str, Any] = {"email": user.email, "link": people.link(user.id, "operator")}
+                given |= {"password": PASSWORD, "again": PASSWORD, "old": OLD}
+                with stranger(service) as browser:
+                    if "account" in path:
+                        browser.cookies.set("session", sessions.start(user.id))
+                        given["csrf"] = token(browser)
+                    answer = sent(browser, path, **given)
+                    assert answer.status_code == 303
+                    assert browser.get("/console/account").headers["Location"].startswith("/console/sign-in")
+
+
+class Held(Passwords):
+    """Cheap passwords, none of which is hashed before they are let go; `held` are under way."""
+
+    def __init__(self) -> None:
+        super().__init__(CHEAPEST)
+        self.let_go, self.held = threading.Event(), 0
+
+    def hash(self, password: str) -> str:
+        self.hold()
+        return super().hash(password)
+
+    def matches(self, kept: str | None, password: str) -> bool:
+        self.hold()
+        return super().matches(kept, password)
+
+    def hold(self) -> None:
+        """Waits."""
+        if not self.let_go.is_set():
+            self.held += 1
+            assert self.let_go.wait(30)
+
+
+async def crowd(app: Starlette, held: Held, path: str, fields: dict[str, str], cookie: str) -> list[int]:
+    """Sends many such forms at once, looks at another page while they wait, and returns their statuses."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = 1
+    transport, cookies, answers = httpx.ASGITransport(app), {"session": cookie}, list[int]()
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", cookies=cookies) as browser:
+
+        async def send() -> None:
+            answers.append((await browser.post(path, data=fields)).status_code)
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                try:
+                    for _ in range(4 * AT_ONCE):
+                        group.start_soon(send)
+                    while held.held < AT_ONCE:  # noqa: ASYNC110 - it is threads that raise it
+                        await anyio.sleep(0.01)
+                    for _ in range(3):
+                        assert (await browser.get("/console/account")).status_code == 200
+                    assert (held.held, answers) == (AT_ONCE, [])
+                finally:
+                    held.let_go.set()
+    return answers
+
+
+@pytest.mark.parametrize("page", ["sign-in", "welcome", "account/password", "account/codes", "account/codes/off"])
+def test_who_waits_for_a_password_to_be_hashed_keeps_nobody_else_waiting(tmp_path: Path, page: str) -> None:
+    """One thread is left for everything but passwords, and many more forms wait than may be hashed at once."""
+    with opened_parts(settings_in(tmp_path)) as opened:
+        held = Held()
+        parts = replace(opened, users=Users(opened.database, clock.now, held))
+        user, link = parts.users.create(1, "ann@example.com", "admin", "operator")
+        app = create_app(lambda: nullcontext(parts))
+        app.state.parts = parts
+        cookie = parts.sessions.start(user.id)
+        session = parts.sessions.find(cookie)
+        assert session is not None
+        fields = {"csrf": session.csrf, "email": user.email, "link": link, "password": PASSWORD, "again": PASSWORD}
+
+        answers = anyio.run(crowd, app, held, f"/console/{page}", fields, cookie)
+
+        assert len(answers) == 4 * AT_ONCE
+        assert max(answers) < 500
 
 
 # The first password.

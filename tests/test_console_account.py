@@ -12,6 +12,7 @@ import pyotp
 import pytest
 
 from audiences.settings import RateLimit
+from audiences.store import users as stored_users
 from console import PASSWORD, new_user, post, signed_in, stranger, text, token
 from support import Service
 
@@ -56,6 +57,15 @@ def signs_in(service: Service, email: str, password: str, code: str = "") -> boo
     with stranger(service) as browser:
         fields = {"email": email, "password": password, "code": code}
         return browser.post("/console/sign-in", data=fields).status_code == 303
+
+
+def with_codes(service: Service, user_id: str) -> str:
+    """The secret of the user's codes, which are on from now on; their password is `PASSWORD`."""
+    users = service.parts.users
+    secret = users.new_totp_secret()
+    users.use_link(users.link(user_id, "operator"), PASSWORD, None)
+    users.enable_totp(user_id, PASSWORD, secret, pyotp.TOTP(secret).now())
+    return secret
 
 
 # One's own account.
@@ -103,6 +113,38 @@ def test_codes_are_on_once_one_was_entered_and_off_by_the_password(service: Serv
     assert post(known.browser, f"{HOME}/codes/off", {"password": "x"}).status_code == 422
     assert post(known.browser, f"{HOME}/codes/off", {"password": PASSWORD}).status_code == 303
     assert signs_in(service, known.email, PASSWORD)
+
+
+def test_codes_turned_on_or_off_leave_nobody_signed_in_but_who_did_it(service: Service, known: Somebody) -> None:
+    secret = service.parts.users.new_totp_secret()
+    for path, given, said in (
+        (f"{HOME}/codes", {"secret": secret, "code": pyotp.TOTP(secret).now()}, "From now on you sign in with a code"),
+        (f"{HOME}/codes/off", {}, "No code is asked for any more"),
+    ):
+        other = service.parts.sessions.start(known.id)
+        assert post(known.browser, path, {"password": PASSWORD, **given}).status_code == 303
+        assert said in text(known.browser.get(HOME)), "still signed in here"
+        assert service.parts.sessions.find(other) is None
+
+
+def test_a_user_who_is_locked_is_told_so_and_let_in_again_by_an_admin(service: Service, ann: Somebody) -> None:
+    bob = service.parts.users.find(new_user(service, ann.account, "member"))
+    secret = with_codes(service, bob.id)
+    with service.parts.database.write() as connection:
+        stored_users.change(connection, bob.id, wrong_codes=49)
+    with stranger(service) as browser:
+        given = {"email": bob.email, "password": PASSWORD}
+        later = pyotp.TOTP(secret).generate_otp(int(time.time()) // 30 + 1)
+        for tried in ({"code": "none"}, {"code": later}, {}):
+            answer = browser.post("/console/sign-in", data=given | tried)
+            assert (answer.status_code, "Too many wrong codes" in answer.text) == (422, True)
+
+    assert "Locked" in text(ann.browser.get(USERS))
+    assert "50 wrong codes in a row" in text(ann.browser.get(f"{USERS}/{bob.id}"))
+    assert "entered so many wrong codes" in text(ann.browser.get(f"{HOME}/log"))
+    assert post(ann.browser, f"{USERS}/{bob.id}/codes-off").status_code == 303
+    assert "Locked" not in text(ann.browser.get(USERS))
+    assert signs_in(service, bob.email, PASSWORD)
 
 
 @pytest.mark.parametrize("secret", ["", "A" * 31, "<script>", "é" * 32])
@@ -273,7 +315,7 @@ def test_a_file_goes_on_the_list_with_the_counts_of_its_rows_and_comes_back_as_c
     assert "No valid number 1" in said
     assert "Rows in the file 32" in said
     refused = sent("phone1\nnone\n")
-    assert (refused.status_code, refused.headers["HX-Retarget"]) == (400, "#notices")
+    assert (refused.status_code, refused.headers["HX-Retarget"]) == (400, "#file-result")
 
     page = ann.browser.get(LIST)
     after = re.search(r'href="([^"]*cursor=[^"]+)"', page.text)
@@ -293,13 +335,11 @@ def test_the_list_of_another_account_is_not_shown(service: Service, ann: Somebod
 
 
 def test_a_link_sets_a_password_and_does_not_stand_for_the_code(service: Service) -> None:
-    account = service.account()
-    user_id = new_user(service, account)
-    secret = service.parts.users.new_totp_secret()
-    service.parts.users.enable_totp(user_id, secret, pyotp.TOTP(secret).now())
+    user_id = new_user(service, service.account())
+    with_codes(service, user_id)
     link = service.parts.users.link(user_id, "operator")
     with stranger(service) as browser:
-        fields = {"link": link, "password": PASSWORD, "again": PASSWORD}
+        fields = {"link": link, "password": NEW_PASSWORD, "again": NEW_PASSWORD}
         answer = browser.post("/console/welcome", data=fields, headers={"Origin": service.url})
         assert (answer.status_code, answer.headers["location"]) == (303, "/console/sign-in")
         assert browser.get("/console/audiences").headers["location"].startswith("/console/sign-in")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +14,12 @@ import pytest
 from audiences import clock
 from audiences.console import audience_hours, audience_words
 from audiences.errors import Reason
+from audiences.exports import MAX_OF_ACCOUNT
 from audiences.library import RESTORABLE
 from audiences.store import audiences as stored
 from audiences.store import audit
 from audiences.user import MEMBER
-from console import post, signed_in, text, token
+from console import TOKEN, post, signed_in, text, token
 from support import Client, Made, Service
 
 FILE = "phone1,name\n+44 7911 123456,Ann\n+31 6 1234 5678,=SUM(A1)\n0031612345678,Cy\ncall me,Di\n+1 212 555,Ed\n,Fay\n"
@@ -102,6 +103,17 @@ def test_an_empty_list_teaches_and_takes_a_file_at_once(desk: Desk) -> None:
     assert 'name="audience_file"' in answer.text
 
 
+def test_keys_in_use_that_end_soon_are_announced_on_the_first_screen(desk: Desk) -> None:
+    assert "is in use and ends" not in desk.page("/console/audiences")
+    key_id, key = desk.service.parts.keys.create(desk.client.account, "Nightly", days=20)
+    desk.service.parts.keys.authenticate(f"Bearer {key}")
+
+    assert "The key Nightly is in use and ends" in desk.page("/console/audiences")
+    assert f'href="/console/keys/{key_id}"' in desk.get("/console/audiences").text
+    part = desk.browser.get("/console/audiences", headers={"HX-Request": "true"})
+    assert "is in use and ends" not in part.text
+
+
 def test_the_list_is_searched_sorted_and_turned_both_ways(desk: Desk) -> None:
     written = [f"b{number:03}" for number in range(120)]
     add_empty(desk, written)
@@ -169,6 +181,34 @@ def test_the_balance_adds_up_and_its_counts_lead_to_their_rows(desk: Desk) -> No
         assert desk.page(f"{path_of(made)}/rejects", reason=reason).count("1 row ") == 1
     assert "contacts?country=NL" in answer.text
     assert "curl " in answer.text
+
+
+def test_commands_and_links_name_the_public_address(start: Callable[..., Service]) -> None:
+    service = start(public_url="https://audiences.example/")
+    with service.client() as client, signed_in(service, client.account) as browser:
+        browser.cookies.set("__Host-session", browser.cookies["session"])
+        held = {"Cookie": f"__Host-session={browser.cookies['session']}", "Host": "evil.example"}
+        made = client.create(FILE)
+        page = browser.get(path_of(made), headers=held)
+        assert f" https://audiences.example/audiences/{made.id}/contacts" in page.text
+        assert "evil.example" not in page.text
+
+        found = TOKEN.search(page.text)
+        assert found is not None
+        headers = held | {"X-CSRF-Token": found[1]}
+        invited = browser.post(
+            "/console/account/users", data={"email": "new@b.example", "role": MEMBER}, headers=headers
+        )
+        assert 'data-copies="https://audiences.example/console/welcome?link=' in invited.text
+        notice = browser.post(f"{path_of(made)}/rename", data={"name": "b"}, headers=headers).headers["Set-Cookie"]
+        assert notice.startswith("__Host-notice=")
+        assert "Secure" in notice
+
+
+def test_without_a_public_address_commands_name_what_the_browser_calls_the_server(desk: Desk) -> None:
+    made = desk.client.create(FILE)
+
+    assert f" {desk.service.url}/audiences/{made.id}/contacts" in desk.get(path_of(made)).text
 
 
 def test_all_reasons_have_words() -> None:
@@ -243,6 +283,40 @@ def test_rejected_rows_can_be_mended_and_appended(desk: Desk) -> None:
 
     assert desk.upload(made, "append", mended).headers["HX-Redirect"] == path_of(made)
     assert "+447911123457" in desk.page(f"{path_of(made)}/contacts")
+
+
+# The do-not-contact list.
+
+
+def test_a_full_quota_never_refuses_an_opt_out(start: Callable[..., Service]) -> None:
+    service = start(account_bytes=1)
+    with signed_in(service, role=MEMBER) as browser:
+        headers = {"X-CSRF-Token": token(browser), "HX-Request": "true"}
+        path = "/console/suppressions"
+
+        def send(content: str) -> httpx.Response:
+            return browser.post(f"{path}/file", files={"audience_file": ("list.csv", content)}, headers=headers)
+
+        assert post(browser, f"{path}/add", {"phone": "+442079832100"}).status_code == 303
+        assert send("phone1\n+442079832101\n").status_code == 200
+        assert post(browser, f"{path}/add", {"phone": "+442079832102"}).status_code == 303
+        assert "Numbers on the list 3" in text(browser.get(path))
+        assert "quota" in text(browser.get("/console/new")), "an audience finds no room"
+
+
+def test_more_downloads_of_the_list_than_an_account_may_have_get_a_page_that_says_so(desk: Desk) -> None:
+    post(desk.browser, "/console/suppressions/add", {"phone": "+442079832100"})
+    exports = desk.service.parts.exports
+    exports.of_account[desk.client.account] = MAX_OF_ACCOUNT
+    try:
+        answer = desk.browser.get("/console/suppressions/do-not-contact.csv")
+    finally:
+        del exports.of_account[desk.client.account]
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+    assert "Content-Disposition" not in answer.headers
+    assert "exports of your account are under way" in text(answer)
+    assert desk.get("/console/suppressions/do-not-contact.csv").text.startswith("phone1")
 
 
 # Changes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -165,6 +166,38 @@ def test_members_make_and_rotate_keys_but_none_that_reaches_people_or_never_ends
         strong, _ = service.parts.keys.create(account, "strong", **given)
         answer = post(member, f"/console/keys/{strong}/rotate", {"grace": "1"})
         assert (answer.status_code, KEY.search(answer.text)) == (403, None)
+
+
+@pytest.mark.parametrize("given", [{"scopes": ["people"]}, {"days": None}, {"days": 366}])
+def test_a_member_neither_rotates_nor_revokes_a_key_that_they_may_not_hand_out(
+    service: Service, account: int, member: httpx.Client, browser: httpx.Client, given: dict[str, Any]
+) -> None:
+    key_id, key = service.parts.keys.create(account, "strong", **given)
+    path = f"/console/keys/{key_id}"
+
+    page = member.get(path)
+    assert (f"{path}/rotate" in page.text, f"{path}/revoke" in page.text) == (False, False)
+    assert "Only admins of your account rotate and revoke keys that reach people's data" in text(page)
+    for change, fields in (("rotate", {"grace": "0"}), ("revoke", {"typed": "strong"})):
+        answer = post(member, f"{path}/{change}", fields)
+        assert (answer.status_code, "Only admins of your account" in text(answer)) == (403, True)
+    assert not service.parts.keys.known(key, account=account)["revoked_time"]  # type: ignore[index]
+    assert len(service.parts.keys.of_account(account)) == 1
+
+    assert f"{path}/revoke" in browser.get(path).text
+    assert post(browser, f"{path}/revoke", {"typed": "strong"}).status_code == 303
+    assert called(service, key) == 401
+
+
+def test_a_member_rotates_and_revokes_a_key_of_a_year(service: Service, account: int, member: httpx.Client) -> None:
+    key_id, _ = service.parts.keys.create(account, "yearly", days=365)
+
+    key_in(post(member, f"/console/keys/{key_id}/rotate", {"grace": "7"}))
+    successor = service.parts.keys.find(key_id, account=account)["rotated_to"]
+    made = service.parts.keys.find(successor, account=account)
+    assert made["expires_time"] - made["created_time"] == 365 * DAY
+    for one in (key_id, successor):
+        assert post(member, f"/console/keys/{one}/revoke", {"typed": "yearly"}).status_code == 303
 
 
 def test_admins_make_keys_that_reach_people_and_never_end(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 import xlsxwriter  # type: ignore[import-untyped]
 from sqlalchemy import select
 
+from audiences.drafts import MOST
+from audiences.settings import RateLimit
 from audiences.store.schema import audit, drafts
 from console import post, signed_in, text, token
 from support import Service
@@ -201,7 +204,7 @@ def test_a_draft_is_thrown_away(service: Service, browser: httpx.Client) -> None
     assert (answer.status_code, answer.headers["Location"]) == (303, "/console/new")
     assert "list.csv was thrown away" in text(browser.get("/console/new"))
     assert browser.get(path).status_code == 404
-    assert not service.parts.files.local(name).exists()
+    assert not service.parts.files.exists(name)
 
 
 def test_a_name_that_cannot_be_is_said_beside_its_field(browser: httpx.Client) -> None:
@@ -243,6 +246,56 @@ def test_limits_of_uploads_hold_and_nothing_stays(start: Callable[..., Service])
     with signed_in(service, account) as other:
         assert "list.csv" not in other.get("/console/new").text
     assert len(list(service.parts.files.names(0))) == 1
+
+
+def test_a_user_has_so_many_files_under_check_and_is_told_what_to_do(service: Service, account: int) -> None:
+    with signed_in(service, account) as browser, signed_in(service, account) as other:
+        paths = [uploaded(browser, MESSY) for _ in range(MOST)]
+        refused = sent(browser, MESSY)
+        assert (refused.status_code, refused.headers["HX-Retarget"]) == (409, "#notices")
+        assert "You have 20 files under check" in text(refused)
+        assert "Create or throw away one of them" in text(refused)
+        assert "You have 20 files under check" in text(browser.get("/console/new")), "said before a file is chosen"
+        uploaded(other, MESSY)
+        post(browser, f"{paths[0]}/remove")
+        uploaded(browser, MESSY)
+
+
+@pytest.mark.parametrize("path", ["/console/new", "/console/audiences/{}/append", "/console/suppressions/file"])
+def test_uploads_of_a_user_have_the_limit_of_a_key_s(start: Callable[..., Service], path: str) -> None:
+    service = start(rate_limit=RateLimit(2, 60))
+    with service.client() as client, signed_in(service, client.account) as browser:
+        place = path.format(client.create("phone1\n442079460957\n").id)
+        page = browser.get("/console/audiences")  # reading is no upload
+
+        def send(held: httpx.Client, **headers: str) -> httpx.Response:
+            headers |= {"X-CSRF-Token": token(held)}
+            return held.post(place, files={"audience_file": ("list.csv", MESSY)}, headers=headers)
+
+        answers = [send(browser, **{"HX-Request": "true"}) for _ in range(3)]
+        assert page.status_code == 200
+        assert [answer.status_code < 429 for answer in answers] == [True, True, False]
+        script, whole = answers[-1], send(browser)
+        assert [answer.status_code for answer in (script, whole)] == [429, 429]
+        assert 0 < int(script.headers["Retry-After"]) <= 60
+        assert "More than 2 uploads in 60 seconds." in text(script)
+        assert ("<html" in script.text, "<html" in whole.text) == (False, True)
+        with signed_in(service, client.account) as other:
+            assert send(other).status_code < 429, "another user's are counted by themselves"
+            assert service.parts.usage.days(client.account, 1)[0].throttled == 2
+
+
+def test_a_limit_refuses_before_the_file_is_sent(start: Callable[..., Service]) -> None:
+    service = start(rate_limit=RateLimit(1, 60))
+    with signed_in(service) as browser:
+        uploaded(browser, MESSY)
+        headers = {"X-CSRF-Token": token(browser), "Content-Type": "multipart/form-data; boundary=x"}
+        headers |= {"Content-Length": "1000000", "Origin": service.url, "Host": service.url.partition("//")[2]}
+        headers["Cookie"] = f"session={browser.cookies['session']}"
+        with socket.create_connection(("127.0.0.1", int(service.url.rpartition(":")[2])), timeout=10) as raw:
+            lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            raw.sendall(f"POST /console/new HTTP/1.1\r\n{lines}\r\n".encode())
+            assert raw.recv(100).startswith(b"HTTP/1.1 429")
 
 
 def test_a_wide_file_with_long_cells_makes_a_light_page(browser: httpx.Client) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from audiences import drafts, parts, sweep
 from audiences.clock import HOUR, MINUTE
-from audiences.drafts import Draft, UnknownDraft
+from audiences.drafts import MOST, Draft, TooManyDrafts, UnknownDraft
 from audiences.errors import NoValidRows, QuotaExceeded
 from audiences.inbox import Upload
 from audiences.judging import Judge, Judged
@@ -200,6 +200,35 @@ def test_the_quota_counts_the_draft_and_needs_no_room_for_both(opened: Parts, us
 
     opened.drafts.publish(draft, opened.creation, nothing)
     assert 0 < stored_bytes(opened) < len(many)
+
+
+def test_a_user_has_so_many_drafts_at_most_however_many_come_at_once(opened: Parts, user: str) -> None:
+    for _ in range(MOST - 2):
+        drafted(opened, user)
+    opened.drafts.refuse_full(1, user)
+
+    def add(_number: int) -> bool:
+        try:
+            drafted(opened, user)
+        except TooManyDrafts:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sum(threads.map(add, range(6))) == 2
+    with pytest.raises(TooManyDrafts):
+        opened.drafts.refuse_full(1, user)
+    assert len(list(opened.files.names(0))) == MOST, "nothing stays of what was refused"
+    drafted(opened, new_user(opened, 1))
+
+
+def test_drafts_that_are_over_leave_room_before_the_sweeper_comes(opened: Parts, user: str, clock: Moving) -> None:
+    for _ in range(MOST):
+        drafted(opened, user)
+    clock.time += HOUR
+
+    opened.drafts.refuse_full(1, user)
+    drafted(opened, user)
 
 
 def test_a_quota_that_is_too_small_for_the_audience_leaves_the_draft(opened: Parts, user: str) -> None:

@@ -254,7 +254,7 @@ def stored(folder: Path, plan: Layout, select: str, *, file: int = 1, group: int
             f"COPY (SELECT *, 'GB' AS audience_country, 'mobile' AS audience_line_type, 'Europe/London' AS "
             f"audience_time_zones FROM ({select}) AS t({names})) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE {group})"
         )
-    return Stored(file, path, plan)
+    return Stored.at(file, path, plan)
 
 
 def made_of(source: Exports, export: Export, kind: str) -> bytes:
@@ -397,7 +397,7 @@ def test_any_text_comes_out_of_every_format_as_it_went_in(
             "INSERT INTO t VALUES (?, ?, ?, ?)", [(at, 440 + at, *row) for at, row in enumerate(rows)]
         )
         connection.execute(f"COPY t TO '{path}' (FORMAT parquet)")
-    export = Export([Stored(1, path, Layout(("phone1", "a", "b"), ("phone1", "a", "b"), 0))])
+    export = Export([Stored.at(1, path, Layout(("phone1", "a", "b"), ("phone1", "a", "b"), 0))])
     for kind in WHOLE:
         found = table(kind, made_of(Exports(engine, folder / "spool"), export, kind))
         assert found == [["phone1", "a", "b"], *([str(440 + at), *row] for at, row in enumerate(rows))], kind
@@ -578,7 +578,7 @@ class Torn(Exports):
     def cut(self, export: Export) -> Iterator[Span]:
         for span in super().cut(export):
             yield span
-            yield (replace(span[0], stored=replace(span[0].stored, path=self.spool / "gone.parquet")),)
+            yield (replace(span[0], stored=replace(span[0].stored, locate=lambda: self.spool / "gone.parquet")),)
 
 
 @pytest.mark.parametrize("kind", [CSV, NDJSON])
@@ -659,7 +659,7 @@ def many(lasting: tuple[Path, Engine]) -> list[Stored]:
                 f"COPY (SELECT 2 AS audience_row, {447900000000 + file} AS {plan.stored[0]}, 'n{file}' AS n, "
                 f"'GB' AS audience_country) TO '{path}' (FORMAT parquet)"
             )
-            found.append(Stored(file + 1, path, plan))
+            found.append(Stored.at(file + 1, path, plan))
     return found
 
 
@@ -679,7 +679,7 @@ def test_the_first_of_many_files_is_out_before_the_others_are_looked_at(
     lasting: tuple[Path, Engine], many: list[Stored], folder: Path
 ) -> None:
     _, engine = lasting
-    gone = [Stored(number, folder / "files" / "gone", PLAN) for number in range(2, 300)]
+    gone = [Stored.at(number, folder / "files" / "gone", PLAN) for number in range(2, 300)]
 
     async def first() -> tuple[bytes, bytes]:
         source = Exports(engine, lasting[0] / "spool")

@@ -22,6 +22,7 @@ import pytest
 from audiences import clock, sweep
 from audiences.accept import WHOLE, XLSX
 from audiences.clock import DAY
+from audiences.leases import Lease
 from audiences.store import reads
 from support import Client, Made, Service
 
@@ -149,7 +150,7 @@ def test_the_files_of_a_running_export_outlive_their_seven_days(start: Callable[
             if sweep.remove_retired_files(service.parts.files, service.parts.database, clock.now):
                 break
             time.sleep(0.02)
-        left = list((service.parts.settings.data / "files").glob("*/*.parquet"))
+        left = list(service.parts.files.names(older_than_s=0))
         assert len(left) == 2  # contacts and rejects of the new version
 
 
@@ -170,8 +171,8 @@ def test_a_running_export_holds_its_files_and_the_list_that_it_leaves_out(
         held: list[set[str]] = []
         hold = parts.leases.hold
 
-        def noted(read_id: str, find: Callable[..., tuple[object, list[str]]]) -> object:
-            found = hold(read_id, find)
+        def noted(lease: Lease, find: Callable[..., tuple[object, list[str]]]) -> object:
+            found = hold(lease, find)
             with parts.database.read() as connection:
                 held.append(reads.held(connection, [*names, "other"], clock.now()))
             return found

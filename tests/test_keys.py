@@ -14,8 +14,12 @@ from audiences import keys, parts
 from audiences.clock import DAY
 from audiences.errors import InvalidToken
 from audiences.keys import Keys
+from audiences.store import audit
 from conftest import settings_in
 from support import Client, Service
+from test_cli import Run, run
+
+__all__ = ["run"]
 
 # Well-formed, and nobody's.
 UNKNOWN = keys.PREFIX + "0" * keys.RANDOM_LENGTH + keys.check_digits("0" * keys.RANDOM_LENGTH)
@@ -103,6 +107,35 @@ def test_rotation_without_grace_and_revocation_work_at_once(store: Keys) -> None
     assert not works(store, first)
     store.revoke(second_id)
     assert not works(store, second)
+
+
+def test_a_key_is_revoked_once_and_keeps_the_time(store: Keys, clock: Clock) -> None:
+    key_id, _ = store.create(1, "mine")
+    ended: list[str] = []
+    for _ in range(2):
+        store.revoke(key_id, commit=lambda _connection, ended_id: ended.append(ended_id))
+        clock.time += DAY
+
+    assert ended == [key_id]
+    assert store.find(key_id, account=1)["revoked_time"] == clock.time - 2 * DAY
+
+
+def test_the_command_line_s_changes_stand_in_the_audit_log_of_the_key_s_account(run: Run, tmp_path: Path) -> None:
+    at = ("--data", tmp_path)
+    run("accounts", "create", "acme", *at)
+    run("keys", "create", "mine", "--account", "acme", *at)
+    with parts.opened_catalog(settings_in(tmp_path)) as database:
+        (key,) = Keys(database, Clock()).every()
+        run("keys", "rotate", key["id"], *at)
+        for _ in range(2):
+            run("keys", "revoke", key["id"], *at)
+        with database.read() as connection:
+            found = audit.every(connection, key["account_id"])
+            others = audit.every(connection, 1)
+
+    told = [(row["actor"], row["action"], row["subject"]) for row in found]
+    assert told == [("operator", f"{done}_key", key["id"]) for done in ("create", "rotate", "revoke")]
+    assert others == []
 
 
 def test_last_use_is_kept_to_the_minute(store: Keys, clock: Clock) -> None:

@@ -68,7 +68,7 @@ def test_a_hold_is_renewed_as_long_as_its_block_lasts(parts: Parts) -> None:
     holds = Leases(parts.database, parts.files, time, renewal_s=SOON_S)
 
     async def hold() -> None:
-        async with holds.held(finds(name)) as found:
+        async with holds.held(1, finds(name)) as found:
             assert found == name
             time.now += LEASE - 1
             assert await until(lambda: is_held(parts, name, time.now + LEASE - 1))
@@ -112,11 +112,11 @@ def test_the_sweeper_leaves_what_is_held_and_its_mark(parts: Parts) -> None:
     name = stored(parts)
 
     async def hold() -> None:
-        async with parts.leases.held(finds(name)):
+        async with parts.leases.held(1, finds(name)):
             parts.sweeper.sweep()
             sweep.remove_stray_files(parts.files, parts.database, clock.now, age_s=0)
             assert is_held(parts, name)
-            assert parts.files.local(name).exists()
+            assert parts.files.exists(name)
 
     asyncio.run(hold())
 
@@ -138,25 +138,25 @@ def test_what_nobody_refers_to_goes_with_its_last_reader(parts: Parts) -> None:
     name = stored(parts)
 
     async def hold() -> None:
-        async with parts.leases.held(finds(name)):
-            async with parts.leases.held(finds(name)):
+        async with parts.leases.held(1, finds(name)):
+            async with parts.leases.held(1, finds(name)):
                 pass
-            assert parts.files.local(name).exists(), "the other one reads on"
-        assert not parts.files.local(name).exists()
+            assert parts.files.exists(name), "the other one reads on"
+        assert not parts.files.exists(name)
 
     asyncio.run(hold())
 
 
 def test_what_is_held_while_it_is_stored_stays_until_the_end_of_the_block(parts: Parts) -> None:
     async def hold() -> str:
-        async with parts.leases.growing() as add:
+        async with parts.leases.growing(1) as add:
             name = stored(parts)
             add(name)
             sweep.remove_stray_files(parts.files, parts.database, clock.now, age_s=0)
-            assert parts.files.local(name).exists()
+            assert parts.files.exists(name)
         return name
 
-    assert not parts.files.local(asyncio.run(hold())).exists()
+    assert not parts.files.exists(asyncio.run(hold()))
 
 
 def test_a_full_disk_keeps_nobody_from_reading_and_is_told_once(
@@ -164,19 +164,19 @@ def test_a_full_disk_keeps_nobody_from_reading_and_is_told_once(
 ) -> None:
     name = stored(parts)
 
-    def full() -> None:
+    def full(_account: int) -> None:
         raise DiskFull("The server has no room for its catalog.")
 
     monkeypatch.setattr(parts.database, "write", full)
 
     async def hold() -> None:
         for _ in range(3):
-            async with parts.leases.held(finds(name)) as found:
+            async with parts.leases.held(1, finds(name)) as found:
                 assert found == name
 
     asyncio.run(hold())
     assert [record.message for record in caplog.records].count("lease_without_room") == 1
-    assert parts.files.local(name).exists()
+    assert parts.files.exists(name)
 
 
 def test_a_block_that_is_cancelled_lets_go(parts: Parts) -> None:
@@ -184,7 +184,7 @@ def test_a_block_that_is_cancelled_lets_go(parts: Parts) -> None:
 
     @asynccontextmanager
     async def held() -> AsyncIterator[None]:
-        async with parts.leases.held(finds(name)):
+        async with parts.leases.held(1, finds(name)):
             yield
 
     async def wait() -> None:

@@ -266,6 +266,86 @@ def test_malformed_rows_are_found_by_their_text(reader: Client) -> None:
     assert [item["row"] for item in made.rows("rejects", {"search": "needle"})] == [3]
 
 
+# A cell a row: letters of several scripts, letters that fold to one of another length or script, what patterns know.
+CELLS = [
+    "Zoë",
+    "ZOE",
+    "İstanbul",
+    "100 \u212a",
+    "ΣΟΦΟΣ",
+    "ẞ",
+    "ÅNGSTRÖM",
+    "50%_off",
+    "a\\b",
+    "a%b",
+    "it's",
+    "日本",
+    "7.5e3",
+    "",
+]
+NEEDLES = [
+    "zoë",
+    "ZO",
+    "i",
+    "İ",
+    "k",
+    "K",
+    "\u212a",
+    "σοφοσ",
+    "Σ",
+    "ς",
+    "ß",
+    "ẞ",
+    "Å",
+    "50%",
+    "%",
+    "_",
+    "%_O",
+    "\\",
+    "a\\B",
+]
+NEEDLES += ["a%", "a_b", "'", "日", "7.5", "E3", "791", "447", "+44", "4 4", "0 \u212a", "null", "\0", "z%ë"]
+
+
+def folded(text: str) -> str:
+    """Each character in its lower case, one for one."""
+    return "".join(character.lower()[0] for character in text)
+
+
+@pytest.fixture(scope="module")
+def odd(reader: Client) -> Made:
+    return reader.create("phone1,cell\n" + "".join(f'4479123456{row:02d},"{cell}"\n' for row, cell in enumerate(CELLS)))
+
+
+@pytest.mark.parametrize("needle", NEEDLES)
+def test_a_search_finds_a_text_in_any_cell_whatever_the_case_and_what_it_holds(odd: Made, needle: str) -> None:
+    cells = [(f"4479123456{row:02d}", cell) for row, cell in enumerate(CELLS)]
+    expected = [phone for phone, cell in cells if folded(needle) in folded(cell) or needle in phone]
+    assert [contact["phone1"] for contact in odd.contacts(search=needle)] == expected
+
+
+def test_a_search_of_a_file_of_numbers_alone_finds_digits_and_no_letters(reader: Client) -> None:
+    made = reader.create("phone1\n447912345678\nbad\n442079832100\n")
+    assert [contact["row"] for contact in made.contacts(search="79123")] == [2]
+    assert made.contacts(search="bad") == []
+    assert [item["row"] for item in made.rows("rejects", {"search": "BA"})] == [3]
+
+
+def test_a_search_of_a_large_file_finds_each_row_once_and_in_order(reader: Client) -> None:
+    """Some rows with the text are in the first groups of the file, some in none but the last."""
+    kinds = dict.fromkeys((3, 150_000, 299_999), "Rare") | dict.fromkeys(range(0, 300_000, 1_001), "often")
+    kinds |= {299_998: "LATE"}
+    rows = (f"4479{number:08d},{kinds.get(number, 'other')}" for number in range(300_000))
+    made = reader.create("phone1,kind\n" + "\n".join(rows) + "\n")
+    assert made.report["accepted"] == 300_000
+    for text in ("rare", "OFTEN", "late", "absent"):
+        expected = [number + 2 for number, kind in sorted(kinds.items()) if kind.lower() == text.lower()]
+        assert [contact["row"] for contact in made.contacts(search=text, limit=100)] == expected
+    assert [contact["row"] for contact in made.contacts(search="often", limit=300)] == sorted(
+        number + 2 for number, kind in kinds.items() if kind == "often"
+    )
+
+
 def test_names_in_an_export_survive_and_are_disarmed_like_cells(reader: Client) -> None:
     made = reader.create('phone1,=cmd,"a\rb",country,audience_country\n442079832100,1,2,3,4\n')
     header = next(csv.reader(io.StringIO(made.csv(enrich="true", spreadsheet="safe"), newline="")))

@@ -16,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, text
 
+import scaled
 from audiences import clock, parts, sweep
 from audiences.errors import DiskFull
 from audiences.store import accounts, audiences, database
@@ -23,10 +24,19 @@ from audiences.store.database import Database, SchemaTooNew
 from audiences.store.files import FileStore, FolderStore
 from audiences.store.schema import metadata
 from conftest import settings_in
+from file_store_contract import FileStoreContract
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty catalog, of both kinds in turn."""
+    embedded = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+    with closing(Database(embedded if request.param == "sqlite" else scaled.postgres().database())) as opened:
+        yield opened
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Database]:
+def sqlite(tmp_path: Path) -> Iterator[Database]:
     with closing(Database(f"sqlite:///{tmp_path / 'catalog.sqlite'}")) as opened:
         yield opened
 
@@ -55,8 +65,8 @@ def test_a_catalog_of_a_newer_release_is_refused(catalog: Database) -> None:
         catalog.migrate()
 
 
-def test_every_connection_syncs_its_commits_and_keeps_foreign_keys(catalog: Database) -> None:
-    with catalog.read() as one, catalog.write() as two:
+def test_every_connection_syncs_its_commits_and_keeps_foreign_keys(sqlite: Database) -> None:
+    with sqlite.read() as one, sqlite.write() as two:
         for connection in (one, two):
             found = [
                 connection.execute(text(f"PRAGMA {name}")).scalar()
@@ -96,47 +106,12 @@ def test_nobody_else_may_look_into_the_data_folder(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-class TestFolderStore:
-    """The contract of a file store; other backends inherit it."""
+class TestFolderStore(FileStoreContract):
+    """Files in a folder keep the contract of a file store."""
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> FileStore:
         return FolderStore(tmp_path / "files")
-
-    @pytest.fixture
-    def source(self, tmp_path: Path) -> Path:
-        path = tmp_path / "source"
-        path.write_bytes(b"content")
-        return path
-
-    def test_what_was_put_can_be_read_and_its_name_is_used_once(self, store: FileStore, source: Path) -> None:
-        first = store.put(source, "contacts")
-        assert store.local(first).read_bytes() == b"content"
-        source.write_bytes(b"other")
-        second = store.put(source, "contacts")
-        assert first != second
-        assert store.local(first).read_bytes() == b"content"
-
-    def test_names_lists_what_is_old_enough(self, store: FileStore, source: Path) -> None:
-        name = store.put(source, "rejects")
-        assert list(store.names(0)) == [name]
-        assert list(store.names(3600)) == []
-
-    def test_removing_twice_is_fine(self, store: FileStore, source: Path) -> None:
-        name = store.put(source, "contacts")
-        store.remove(name)
-        store.remove(name)
-        assert list(store.names(0)) == []
-
-    @pytest.mark.parametrize(
-        "name", ["../catalog.sqlite", "/etc/passwd", "00/contacts-x.parquet", "", "00/../a.parquet"]
-    )
-    def test_a_name_cannot_leave_the_store(self, store: FileStore, name: str) -> None:
-        with pytest.raises(ValueError, match="not a name"):
-            store.local(name)
-
-    def test_it_says_that_it_is_reachable(self, store: FileStore) -> None:
-        assert store.reachable()
 
 
 def test_the_sweeper_removes_old_strays_and_nothing_else(tmp_path: Path) -> None:

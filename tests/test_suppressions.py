@@ -82,7 +82,8 @@ def items(client: Client, query: dict[str, str | int]) -> Iterator[dict[str, Any
 
 def paths(service: Service) -> list[Path]:
     """The lists that are stored, of all accounts."""
-    return list((service.parts.settings.data / "files").glob("??/suppressions-*.parquet"))
+    files = service.parts.files
+    return [files.local(name) for name in files.names(older_than_s=0) if "suppressions" in name]
 
 
 def objects(service: Service) -> set[str]:
@@ -416,6 +417,7 @@ def test_the_engine_hashes_a_number_as_the_standard_library_does(phone: int, sec
     assert duckdb.execute(f"SELECT {expression}", query.bound).fetchall() == [(keyed_hash(phone, secret),)]
 
 
+@pytest.mark.embedded
 def test_the_list_survives_a_restart(start: Callable[..., Service], tmp_path: Path) -> None:
     first = start(data=tmp_path / "one")
     with first.client() as client:
@@ -462,7 +464,8 @@ def test_a_replaced_list_stays_for_as_long_as_a_read_holds_it(service: Service, 
     now = service.parts.suppressions.current(client.account)
     assert now is not None
     remove(client, [BOB])
-    assert (held.path.exists(), now.path.exists()) == (True, False)
+    files = service.parts.files
+    assert (files.exists(held.name), files.exists(now.name)) == (True, False)
 
 
 def test_uploads_and_pages_go_on_while_the_list_is_replaced(client: Client) -> None:
@@ -487,12 +490,12 @@ def test_uploads_and_pages_go_on_while_the_list_is_replaced(client: Client) -> N
 
 
 def test_a_reader_whose_list_is_gone_takes_the_next_one_and_no_other_fault_is_hidden(tmp_path: Path) -> None:
-    there = Suppressed(tmp_path / "a" / "new.parquet", 0, b"")
+    there = Suppressed("a/new.parquet", 0, b"", tmp_path.joinpath)
     there.path.parent.mkdir()
     connection = duckdb.connect()
     connection.execute("COPY (SELECT 7::BIGINT AS phone, 'x' AS hash) TO ? (FORMAT parquet)", [str(there.path)])
     connection.execute("CREATE TABLE judged AS SELECT 1 AS id, 2 AS place, 7::UBIGINT AS phone")
-    lost = Suppressed(tmp_path / "a" / "old.parquet", 0, b"")
+    lost = Suppressed("a/old.parquet", 0, b"", tmp_path.joinpath)
     found = iter([lost, there])
     assert on_current(lambda: next(found, there), lambda one: mark_suppressed(connection, one))
     assert connection.execute("FROM suppressed").fetchall() == [(1, 2, 7)]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from audiences import parts
+from audiences import clock, parts, sweep
+from audiences.audit import Audit
 from audiences.clock import DAY
 from audiences.settings import RateLimit
-from audiences.store import accounts
+from audiences.store import accounts, audit
 from audiences.store import usage as stored
 from audiences.store.database import Database
+from audiences.sweep import Sweeper
 from audiences.usage import Usage, count_upload
 from conftest import settings_in
 from console import signed_in, text
@@ -72,6 +75,37 @@ def test_the_days_of_others_and_of_last_month_do_not_count(database: Database) -
     assert len(days) == 30
     assert [day.begin for day in (days[0], days[-1])] == [20_000 * DAY, 19_971 * DAY]
     assert [day.rows for day in days if day.uploads] == [10, 10]
+
+
+def test_what_is_older_than_two_years_is_swept_batch_by_batch(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiences.sweep.BATCH", 3)
+    with database.write() as connection:
+        for moment in [NOW - age * DAY for age in (*range(734, 724, -1), 0)]:
+            count_upload(connection, 1, 1, moment)
+            Audit(partial(int, moment)).note(connection, 1, "operator", "create")
+
+    assert [sweep.remove_old_usage(database, lambda: NOW) for _ in range(2)] == [5, 0]
+    assert [sweep.remove_old_records(database, lambda: NOW) for _ in range(2)] == [5, 0]
+
+    kept = [*range(729, 724, -1), 0]
+    assert [row[0] for row in written(database)] == [20_000 - age for age in kept]
+    with database.read() as connection:
+        assert [row["created_time"] for row in audit.every(connection, 1)] == [NOW - age * DAY for age in kept]
+
+
+def test_the_sweeper_of_a_server_takes_old_records_and_usage(start: Callable[..., Service]) -> None:
+    now = clock.now()
+    service = start()
+    with service.client() as client:
+        client.create(FILE)
+        opened = service.parts
+
+        done = Sweeper(opened.files, opened.database, lambda: now + 731 * DAY, opened.metrics).sweep()
+
+        assert (done["old_records"] >= 1, done["old_usage"]) == (True, 1)
+        assert written(service.parts.database, client.account) == []
 
 
 def test_refusals_are_written_after_a_while_and_at_the_end(database: Database) -> None:

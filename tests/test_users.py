@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyotp
@@ -101,6 +102,31 @@ def at_once(work: Callable[[int], object], count: int = 4) -> list[str]:
     for thread in threads:
         thread.join()
     return sorted(ends)
+
+
+class Interrupted(CountedPasswords):
+    """Passwords between whose comparison and what follows from it something else is done, once."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def matches(self, kept: str | None, password: str) -> bool:
+        found = super().matches(kept, password)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return found
+
+
+def wrong_codes(people: Users) -> int:
+    """How many wrong codes count for Ann."""
+    return people.named(ANN).wrong_codes
+
+
+def enter_wrong_codes(people: Users, times: int) -> None:
+    """So many wrong codes after Ann's password."""
+    for _ in range(times):
+        with pytest.raises(users.WrongCode):
+            people.authenticate(ANN, GOOD, "none")
 
 
 def other_account(people: Users) -> int:
@@ -320,6 +346,32 @@ def test_a_changed_password_needs_the_old_one_and_ends_all_sessions(people: User
     assert people.authenticate(ANN, BETTER, None)
 
 
+def test_what_a_password_proved_is_over_once_the_password_is_changed(
+    people: Users, database: Database, clock: Clock
+) -> None:
+    user, hashing = joined(people), Interrupted()
+    slow, begun = Users(database, clock, hashing), list[str]()
+    secret = people.new_totp_secret()
+
+    def begin(_connection: object, user_id: str) -> None:
+        begun.append(user_id)
+
+    now, other = GOOD, BETTER
+    for act, refusal in (
+        (lambda password: slow.authenticate(ANN, password, None, begin), users.WrongCredentials),
+        (lambda password: slow.change_password(user, password, "another good one", begin), users.WrongPassword),
+        (lambda password: slow.enable_totp(user.id, password, secret, code(secret, clock), begin), users.WrongPassword),
+        (lambda password: slow.disable_totp(user.id, password, begin), users.WrongPassword),
+    ):
+        hashing.meanwhile = partial(people.change_password, user, now, other)
+        with pytest.raises(refusal):
+            act(now)
+        now, other = other, now
+    assert begun == []
+    assert not people.named(ANN).has_totp
+    assert people.authenticate(ANN, now, None)
+
+
 # Codes
 
 
@@ -328,7 +380,7 @@ def secret(people: Users, clock: Clock) -> str:
     """The secret of Ann, for whom codes are on; used with the code of two steps ago."""
     user = joined(people)
     secret = people.new_totp_secret()
-    people.enable_totp(user.id, secret, code(secret, clock))
+    people.enable_totp(user.id, GOOD, secret, code(secret, clock))
     clock.time += 60 * SECOND
     return secret
 
@@ -382,14 +434,14 @@ def test_codes_are_turned_on_by_a_code_that_is_used_up_by_it(people: Users, cloc
     assert people.totp_uri(user, secret).startswith("otpauth://totp/Audiences:ann%40example.com?secret=" + secret)
     for wrong_secret, wrong_code in ((secret, "000000"), ("short", "123456"), (people.new_totp_secret(), "1")):
         with pytest.raises(users.WrongCode):
-            people.enable_totp(user.id, wrong_secret, wrong_code)
+            people.enable_totp(user.id, GOOD, wrong_secret, wrong_code)
     assert people.authenticate(ANN, GOOD, None)
-    people.enable_totp(user.id, secret, code(secret, clock))
+    people.enable_totp(user.id, GOOD, secret, code(secret, clock))
     with pytest.raises(users.WrongCode):
         people.authenticate(ANN, GOOD, code(secret, clock))
     other = people.new_totp_secret()
     with pytest.raises(users.TotpIsOn):
-        people.enable_totp(user.id, other, code(other, clock))
+        people.enable_totp(user.id, GOOD, other, code(other, clock))
 
 
 def test_codes_are_turned_off_by_the_password_or_the_operator(people: Users, secret: str, clock: Clock) -> None:
@@ -398,14 +450,115 @@ def test_codes_are_turned_off_by_the_password_or_the_operator(people: Users, sec
         people.disable_totp(user.id, BETTER)
     people.disable_totp(user.id, GOOD)
     assert not people.authenticate(ANN, GOOD, None).has_totp
-    people.enable_totp(user.id, secret, code(secret, clock))
+    people.enable_totp(user.id, GOOD, secret, code(secret, clock))
     people.reset_totp(user.id, "operator")
     assert people.authenticate(ANN, GOOD, None)
 
 
+def test_codes_turned_on_or_off_end_every_session_but_the_one_that_begins(people: Users, clock: Clock) -> None:
+    user, sessions = joined(people), Sessions(people.database, clock)
+    secret, cookie = people.new_totp_secret(), "a" * 64
+
+    def ends_others(act: Callable[[users.Begin], None]) -> bool:
+        before = sessions.start(user.id)
+        act(partial(sessions.begin, cookie=cookie, instead_of=cookie))
+        return sessions.find(before) is None
+
+    assert ends_others(lambda begin: people.enable_totp(user.id, GOOD, secret, code(secret, clock), begin))
+    assert sessions.find(cookie) is not None
+    assert ends_others(lambda begin: people.disable_totp(user.id, GOOD, begin))
+    assert sessions.find(cookie) is not None
+    people.enable_totp(user.id, GOOD, secret, code(secret, clock))
+    assert ends_others(lambda _: people.reset_totp(user.id, "operator"))
+    assert sessions.find(cookie) is None
+
+
+def test_after_fifty_wrong_codes_in_a_row_none_is_taken(people: Users, clock: Clock, secret: str) -> None:
+    enter_wrong_codes(people, 49)
+    with pytest.raises(users.CodesLocked):
+        people.authenticate(ANN, GOOD, "none")
+    assert people.named(ANN).is_locked
+    for given in (code(secret, clock), "none", None):
+        with pytest.raises(users.CodesLocked):
+            people.authenticate(ANN, GOOD, given)
+    assert wrong_codes(people) == 50, "what is refused unread does not count"
+    with pytest.raises(users.WrongCredentials):
+        people.authenticate(ANN, BETTER, None)
+    assert [action for _, action, _ in log_of(people)].count("lock_codes") == 1
+
+
+def test_a_right_code_makes_wrong_ones_forgotten_and_a_wrong_password_counts_for_none(
+    people: Users, clock: Clock, secret: str
+) -> None:
+    enter_wrong_codes(people, 49)
+    with pytest.raises(users.WrongCredentials):
+        people.authenticate(ANN, BETTER, "none")
+    with pytest.raises(users.CodeNeeded):
+        people.authenticate(ANN, GOOD, None)
+    assert wrong_codes(people) == 49
+    assert people.authenticate(ANN, GOOD, code(secret, clock))
+    assert wrong_codes(people) == 0
+    enter_wrong_codes(people, 49)
+
+
+def test_wrong_codes_that_come_at_once_count_each(people: Users, database: Database, clock: Clock, secret: str) -> None:
+    assert secret
+    enter_wrong_codes(people, 48)
+    hashing = Interrupted()
+    hashing.meanwhile = lambda: enter_wrong_codes(people, 1)
+    with pytest.raises(users.CodesLocked):
+        Users(database, clock, hashing).authenticate(ANN, GOOD, "none")
+    assert wrong_codes(people) == 50
+
+
+def test_a_right_code_that_was_read_before_the_last_wrong_one_counted_is_too_late(
+    people: Users, database: Database, clock: Clock, secret: str
+) -> None:
+    enter_wrong_codes(people, 49)
+    hashing = Interrupted()
+
+    def last_wrong_one() -> None:
+        with pytest.raises(users.CodesLocked):
+            people.authenticate(ANN, GOOD, "none")
+
+    hashing.meanwhile = last_wrong_one
+    with pytest.raises(users.CodesLocked):
+        Users(database, clock, hashing).authenticate(ANN, GOOD, code(secret, clock))
+
+
+def test_who_is_locked_gets_in_without_codes_or_by_a_new_password(people: Users, clock: Clock, secret: str) -> None:
+    user = people.named(ANN)
+
+    def lock() -> None:
+        enter_wrong_codes(people, 49)
+        with pytest.raises(users.CodesLocked):
+            people.authenticate(ANN, GOOD, "none")
+
+    lock()
+    link = people.link(user.id, "operator")
+    assert people.named(ANN).is_locked, "a link that nobody used changes nothing"
+    with pytest.raises(users.WeakPassword, match="password of before"):
+        people.use_link(link, GOOD, None)
+    people.use_link(link, BETTER, None)
+    assert people.authenticate(ANN, BETTER, code(secret, clock))
+    people.change_password(user, BETTER, GOOD)
+    lock()
+    with pytest.raises(users.WeakPassword, match="password of before"):
+        people.change_password(user, GOOD, GOOD)
+    people.change_password(user, GOOD, BETTER)
+    people.change_password(user, BETTER, GOOD)
+    assert people.authenticate(ANN, GOOD, code(secret, clock, 30))
+    lock()
+    people.reset_totp(user.id, "operator")
+    assert people.authenticate(ANN, GOOD, None).wrong_codes == 0
+
+
 def test_a_new_password_by_link_does_not_do_without_the_code(people: Users, secret: str) -> None:
     assert secret
-    people.use_link(people.link(people.named(ANN).id, "operator"), BETTER, None)
+    begun = list[str]()
+    link = people.link(people.named(ANN).id, "operator")
+    people.use_link(link, BETTER, None, lambda _connection, user_id: begun.append(user_id))
+    assert begun == []
     with pytest.raises(users.CodeNeeded):
         people.authenticate(ANN, BETTER, None)
 
@@ -496,7 +649,7 @@ def test_the_log_says_who_did_what_and_holds_no_secret(people: Users, clock: Clo
     people.change_role(bob.id, "admin", me)
     people.disable(bob.id, me)
     secret = people.new_totp_secret()
-    people.enable_totp(ann.id, secret, code(secret, clock))
+    people.enable_totp(ann.id, GOOD, secret, code(secret, clock))
     people.disable_totp(ann.id, GOOD)
     Sessions(people.database, clock).end_all(ann.id)
     people.change_password(ann, GOOD, BETTER)
@@ -569,6 +722,21 @@ def test_the_operator_makes_links_and_disables_users(run: Run, tmp_path: Path) -
     run("users", "link", ANN, *at)
 
 
+def test_the_operator_resets_the_codes_of_a_user_who_is_locked(run: Run, tmp_path: Path) -> None:
+    with parts.opened_catalog(settings_in(tmp_path)) as database:
+        people = Users(database, real_clock.now, Passwords(CHEAPEST))
+        user, secret = joined(people), people.new_totp_secret()
+        people.enable_totp(user.id, GOOD, secret, pyotp.TOTP(secret).now())
+        enter_wrong_codes(people, 49)
+        with pytest.raises(users.CodesLocked):
+            people.authenticate(ANN, GOOD, "none")
+    at = ("--data", tmp_path)
+    assert "locked" in run("users", "list", *at, COLUMNS="200").stdout
+    assert run("users", "reset-codes", ANN, *at).stdout == ""
+    with parts.opened_catalog(settings_in(tmp_path)) as database:
+        assert Users(database, real_clock.now, Passwords(CHEAPEST)).authenticate(ANN, GOOD, None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -576,6 +744,7 @@ def test_the_operator_makes_links_and_disables_users(run: Run, tmp_path: Path) -
         (("create", BOB, "--account", "nowhere"), "no account nowhere"),
         (("link", BOB), "no user"),
         (("disable", BOB), "no user"),
+        (("reset-codes", BOB), "no user"),
         (("create", ANN), "already"),
         (("disable", ANN), "only admin"),
     ],

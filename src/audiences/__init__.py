@@ -31,8 +31,9 @@ The management console: `console` (its pages), on `users` (with `links`, `passwo
 `drafts` (files under check) and `usage` (what accounts used).
 
 Around it: `settings` (every knob), `errors` (the tree of refusals, and why a row is refused), `parts` (the opened
-pieces that a request may use), `engine` (DuckDB), `models` (the shapes of answers), `openapi` (the description of the
-routes), `watch` (logs and metrics), `sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli`.
+pieces that a request may use), `engine` (DuckDB; in `turns` stands whose work is next in it), `models` (the shapes of
+answers), `openapi` (the description of the routes), `watch` (logs and metrics), `tracing` (traces, with `spans`),
+`sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli`.
 
 On the other side of the wire: `client` (a typed client of the API), and the commands `push` and `export` on top of it
 (`remote`, `progress`).

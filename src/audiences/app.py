@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, closing, nullcontext, suppress
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Mounted
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audiences import answer, coding, conditional, door, openapi
+from audiences import answer, coding, conditional, door, openapi, tracing
 from audiences.answer import Reply
 from audiences.console import front
 from audiences.errors import MethodNotAllowed, Refusal, ServerError, UnknownPath
@@ -26,32 +27,43 @@ from audiences.route_table import ROUTES
 from audiences.routes import Call, Route
 from audiences.watch import log, log_fault, request_id
 
+if TYPE_CHECKING:
+    from audiences.spans import RequestSpan, Traces
+
 # Seconds without a byte taken after which a reader is given up: a stalled one holds one of the few exports.
 STALL_S = 60.0
 
 # What a log says of a request whose client went away; nothing was sent.
 CLIENT_GONE = 499
 
+# What logs and metrics say in place of a route that there is not, and of a method that no route takes.
+UNKNOWN, OTHER = "unknown", "other"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
-def create_app(open_parts: Callable[[], AbstractContextManager[Parts]]) -> Starlette:
-    """The application; `open_parts` opens what it works with when it starts, and closes it when it stops."""
+
+def create_app(open_parts: Callable[[], AbstractContextManager[Parts]], traces: Traces | None = None) -> Starlette:
+    """The application; `open_parts` opens what it works with when it starts, and closes it when it stops.
+
+    So are `traces` closed, if there are any: after the last request, and while the process still lives.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        with open_parts() as parts:
+        with open_parts() as parts, nullcontext() if traces is None else closing(traces):
             app.state.parts = parts
             sweeping = asyncio.create_task(parts.sweeper.run())
             yield
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
+            await parts.throttle.aclose()
 
     by_path = groupby(sorted(ROUTES, key=lambda route: route.path), key=lambda route: route.path)
     mounted = [Mounted(path, Methods(list(routes))) for path, routes in by_path]
     app = Starlette(
         routes=[*mounted, *front.mounted()],
         lifespan=lifespan,
-        middleware=[Middleware(Frame)],
+        middleware=[Middleware(Frame, traces=traces)],
         exception_handlers={HTTPException: answer_unknown_path},
     )
     app.router.redirect_slashes = False
@@ -110,8 +122,9 @@ async def close(reply: Reply | Response) -> None:
 class Frame:
     """What frames every request: its id, its line in the log, its counters, and an answer whatever was raised."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, traces: Traces | None = None) -> None:
         self.app = app
+        self.traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; the lifespan's messages pass through."""
@@ -120,8 +133,13 @@ class Frame:
             return
         scope["path"] = scope["path"].lower()  # path segments match in any case (contract, siblings)
         exchange = Exchange(scope, send)
-        coded = coding.Coded(scope, exchange.send)
         scope["state"] = exchange.state
+        with tracing.request(self.traces, exchange.method, scope) as exchange.span:
+            await self.carry_out(exchange, scope, receive)
+
+    async def carry_out(self, exchange: Exchange, scope: Scope, receive: Receive) -> None:
+        """Answers the request, and notes how."""
+        coded = coding.Coded(scope, exchange.send)
         try:
             await self.app(scope, receive, coded.send)
         except ClientGone:
@@ -142,7 +160,9 @@ class Exchange:
         self.scope = scope
         self.plain_send = send
         self.id = request_id(given)
-        self.state: dict[str, object] = {"headers": {}, "route": "unknown", "id": self.id}
+        self.state: dict[str, object] = {"headers": {}, "route": UNKNOWN, "id": self.id}
+        self.method = scope["method"] if scope["method"] in METHODS else OTHER
+        self.span: RequestSpan | None = None
         self.begun = time.perf_counter()
         self.status = 0
         self.sent = 0
@@ -175,17 +195,24 @@ class Exchange:
     def note(self) -> None:
         """Writes the line and counts."""
         seconds = time.perf_counter() - self.begun
-        method, route = self.scope["method"], str(self.state["route"])
-        known = method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} else "other"
+        route = str(self.state["route"])
         metrics = self.scope["app"].state.parts.metrics
-        metrics.requests.labels(known, route, str(self.status)).inc()
+        metrics.requests.labels(self.method, route, str(self.status)).inc()
         metrics.seconds.labels(route).observe(seconds)
         log(
             "request",
             request=self.id,
-            method=known,
+            method=self.method,
             route=route,
             status=self.status,
             milliseconds=round(seconds * 1000, 1),
             sent_bytes=self.sent,
+            **self.traced(route),
         )
+
+    def traced(self, route: str) -> dict[str, str]:
+        """Ends the request's span, if it has one; the id of its trace, as a field of the log."""
+        if self.span is None:
+            return {}
+        self.span.answered(None if route == UNKNOWN else route, self.status)
+        return {"trace": self.span.trace}

@@ -1,11 +1,17 @@
-"""The audit log: who changed what, and when. It holds ids and counts, never a number, a name or a cell."""
+"""The audit log: who changed what, and when. It holds ids and counts, never a number, a name or a cell.
+
+Its records stay for two years: a look back over the year before this one, as auditors ask for, is whole on any day.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from audiences.clock import Clock
+from audiences.clock import DAY, Clock
 from audiences.store import audit
+
+# How long a record is kept, in milliseconds.
+KEPT = 2 * 365 * DAY
 
 
 class Audit:

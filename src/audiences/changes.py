@@ -31,7 +31,7 @@ class Changes:
     def rename(self, account: int, audience_id: str, name: str, commit: Commit) -> int:
         """Gives the audience another name; its id. Raises UnknownAudience, or InvalidField for the name."""
         checked = check_name(name)
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             audience = stored.find(connection, account, as_number(audience_id))
             if audience is None:
                 raise unknown_audience()
@@ -41,7 +41,7 @@ class Changes:
 
     def delete(self, account: int, audience_id: str, commit: Commit) -> int:
         """Takes the audience out of every list; its id. Raises UnknownAudience."""
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             audience = stored.find(connection, account, as_number(audience_id))
             if audience is None:
                 raise unknown_audience()
@@ -55,7 +55,7 @@ class Changes:
         Raises NothingToRestore, or UnknownAudience, also for one that was deleted longer ago.
         """
         now = self.clock()
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             audience = stored.find(connection, account, as_number(audience_id), deleted_too=True)
             if audience is None or is_gone(audience["deleted_time"], now):
                 raise unknown_audience()

@@ -37,7 +37,7 @@ class Checked:
     def write_rejects(self, target: Path) -> None:
         """Writes every row that was not accepted to `target` as CSV, as the API exports them."""
         path = self.judged.kept.rejects
-        files = [Stored(1, path, self.judged.layout)] if path is not None else []
+        files = [Stored.at(1, path, self.judged.layout)] if path is not None else []
 
         async def write() -> None:
             with target.open("wb") as file:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from audiences import __version__, options, remote, user_commands
+from audiences import __version__, addresses, options, remote, user_commands
 from audiences.errors import CannotOpen, Refusal
 from audiences.options import Account, Data, fail, read
 from audiences.settings import SettingsError
 
 if TYPE_CHECKING:
-    from audiences.keys import Keys
+    from sqlalchemy import Connection
+
+    from audiences.keys import Commit, Keys
 
 app = typer.Typer(
     name="audiences",
@@ -80,7 +82,7 @@ def serve(
         if token is not None:
             # For a person, and not a line of the log, which holds no secrets. Whoever keeps standard error keeps it,
             # too; so it lets in once, for a day, and only until there is an admin.
-            link = user_commands.welcome(address, token)
+            link = addresses.welcome(addresses.of_service(chosen, address), token)
             print(f"Set the first admin's password, once, within 24 hours: {link}", file=sys.stderr, flush=True)
 
     server.serve(chosen, host, port, announce)
@@ -128,7 +130,7 @@ def create_key(
         fail(f"There is no scope {unknown[0]}. Scopes are {', '.join(keys.SCOPES)}.", 2)
     days = None if expires == "never" else whole_number("--expires", expires, 1, 36500)
     with opened_keys(data) as (store, account_id):
-        _, text = store.create(account_id(account), name, scopes=scopes, days=days)
+        _, text = store.create(account_id(account), name, scopes=scopes, days=days, commit=noting("create_key"))
     print(text)
 
 
@@ -153,7 +155,7 @@ def rotate_key(
     days = whole_number("--grace", grace, 0, keys.MAX_GRACE_DAYS)
     with opened_keys(data) as (store, _):
         try:
-            _, text = store.rotate(key_id, grace_days=days)
+            _, text = store.rotate(key_id, grace_days=days, commit=noting("rotate_key"))
         except keys.UnknownKey:
             fail(f"There is no live key {key_id}. `audiences keys list` shows them.")
     print(text)
@@ -168,7 +170,7 @@ def revoke_key(
 
     with opened_keys(data) as (store, _):
         try:
-            store.revoke(key_id)
+            store.revoke(key_id, commit=noting("revoke_key"))
         except keys.UnknownKey:
             fail(f"There is no key {key_id}. `audiences keys list` shows them.")
 
@@ -208,6 +210,20 @@ def opened_keys(data: Path | None) -> Iterator[tuple[Keys, Callable[[str], int]]
 
     with parts.opened_catalog(read(data)) as database:
         yield Keys(database, clock.now), partial(options.account_id, database)
+
+
+def noting(action: str) -> Commit:
+    """What adds the record of a key's change to its transaction: whoever has the shell is the operator."""
+    from audiences import clock
+    from audiences.audit import Audit
+    from audiences.keys import required
+    from audiences.user import OPERATOR
+
+    def commit(connection: Connection, key_id: str) -> None:
+        account = required(connection, key_id, None)["account_id"]
+        Audit(clock.now).note(connection, account, OPERATOR, action, subject=key_id)
+
+    return commit
 
 
 def whole_number(option: str, text: str, least: int, most: int) -> int:

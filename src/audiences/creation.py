@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from audiences import quota, reports, usage
 from audiences.clock import Clock
 from audiences.engine import MovedAway
-from audiences.errors import DynamicAudience, Refusal
+from audiences.errors import DynamicAudience
 from audiences.inbox import Upload
 from audiences.judging import Instructions, Judge, Judged
 from audiences.library import Library, Opened, as_number, unknown_audience
@@ -30,6 +30,7 @@ from audiences.set_aside import Against
 from audiences.settings import Settings
 from audiences.store import audiences as stored
 from audiences.store import versions
+from audiences.store.files import Overtaken, stored_together
 from audiences.suppressions import Suppressions
 
 # Twelve random digits: they tell nothing about how many others there are, and a guess hits one in a million millions.
@@ -41,7 +42,7 @@ Commit = Callable[[Connection, int], None]
 FileRow = Mapping[str, object]
 
 
-class VersionMoved(Exception):
+class VersionMoved(Overtaken):
     """The audience got another version, or other files, while a file was held against this one."""
 
 
@@ -120,19 +121,10 @@ class Creation:
     def publish(self, judged: Judged, store: Callable[[FileRow], int]) -> int:
         """Stores the files, then calls `store` with the catalog's row that makes them count."""
         paths = {"contacts": judged.kept.contacts, "rejects": judged.kept.rejects}
-        size = sum(path.stat().st_size for path in paths.values() if path is not None)
-        objects: dict[str, str] = {}
-        try:
-            with self.judge.step("publish"):
-                for kind, path in paths.items():
-                    if path is not None:
-                        objects[kind] = self.files.put(path, kind)
-                return store(row_of(judged, size, objects))
-        except (Refusal, VersionMoved, OSError):
-            # Whatever else goes wrong, it is not known whether the row was committed; the sweeper will.
-            for stored_name in objects.values():
-                self.files.remove(stored_name)
-            raise
+        there = {kind: path for kind, path in paths.items() if path is not None}
+        size = sum(path.stat().st_size for path in there.values())
+        with self.judge.step("publish"), stored_together(self.files, there) as objects:
+            return store(row_of(judged, size, objects))
 
     def insert(self, account: int, name: str, file: FileRow, commit: Commit) -> int:
         """The commit point. An id that was ever used is not used again: the next one is tried."""
@@ -149,7 +141,7 @@ class Creation:
         """One transaction: the audience, its file, and whatever `commit` adds. Raises IntegrityError for a used id."""
         now = self.clock()
         row = {"id": audience_id, "account_id": account, "name": name, "type": reports.STATIC, "version": 1}
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             self.check_quota(connection, account, int(str(file["stored_bytes"])))
             stored.add(connection, row | {"created_time": now, "updated_time": now})
             stored.add_file(connection, {**file, "audience_id": audience_id, "first_version": 1})
@@ -167,7 +159,7 @@ class Creation:
         seen: Opened | None = None,
     ) -> int:
         """The commit point of a new version. Raises VersionMoved if the current one is no longer as it was `seen`."""
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             audience = static(stored.find(connection, account, as_number(audience_id)))
             if seen is not None and seen.has_moved(self.library.open_in(connection, account, audience_id)):
                 raise VersionMoved

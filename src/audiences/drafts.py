@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,15 +24,18 @@ from sqlalchemy.engine import RowMapping
 from audiences import judging, quota
 from audiences.clock import HOUR, Clock
 from audiences.creation import Commit, Creation
-from audiences.errors import NotFound, Refusal
+from audiences.errors import Conflict, NotFound
 from audiences.inbox import Upload
 from audiences.names import MAX_NAME
 from audiences.settings import Settings
 from audiences.store import drafts as stored
 from audiences.store.database import Database
-from audiences.store.files import DRAFT, FileStore
+from audiences.store.files import DRAFT, FileStore, left_to_the_sweeper, stored_together
 
 LIFE = 1 * HOUR
+
+# Live drafts of a user: more than a person looks at within their hour, too few to fill a disk unnoticed.
+MOST = 20
 
 # What a user says of a file under check; the rest of an upload's form is not for drafts.
 FIELDS = ("name", "phone_column", "default_region", "sheet")
@@ -46,6 +49,15 @@ class UnknownDraft(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such file under check.")
+
+
+class TooManyDrafts(Conflict):
+    """The user has as many files under check as there may be."""
+
+    step = "Create or throw away one of them, then upload this one."
+
+    def __init__(self) -> None:
+        super().__init__(f"You have {MOST} files under check, and there may be no more.")
 
 
 @dataclass(frozen=True)
@@ -79,19 +91,30 @@ class Drafts:
         self.clock = clock
 
     def add(self, account: int, user: str, upload: Upload) -> Draft:
-        """Takes the upload's file over as a draft. Raises QuotaExceeded, DiskFull, or OSError; then nothing stays."""
+        """Takes the upload's file over as a draft; its number is bounded here, however many come at once.
+
+        Raises TooManyDrafts, QuotaExceeded, DiskFull, or OSError; then nothing stays.
+        """
         row = {"id": secrets.token_hex(16), "account_id": account, "user_id": user, "file_name": upload.file_name}
         row |= {"stored_bytes": upload.size, "sha256": upload.sha256, "created_time": self.clock()}
-        row |= {"fields": {"name": proposed_name(upload.file_name)}, "object": self.files.put(upload.path, DRAFT)}
-        try:
-            with self.database.write() as connection:
+        row |= {"fields": {"name": proposed_name(upload.file_name)}}
+        with stored_together(self.files, {DRAFT: upload.path}) as objects:
+            row |= {"object": objects[DRAFT]}
+            with self.database.write(account) as connection:
+                self.check_count(connection, account, user)
                 quota.check(connection, self.settings, account, upload.size)
                 stored.add(connection, row)
-        except Refusal:
-            # Whatever else goes wrong, it is not known whether the row was committed; the sweeper will.
-            self.files.remove(str(row["object"]))
-            raise
         return draft_of(row)
+
+    def refuse_full(self, account: int, user: str) -> None:
+        """Raises TooManyDrafts while the user can have no further one; to be asked before a file is received."""
+        with self.database.read() as connection:
+            self.check_count(connection, account, user)
+
+    def check_count(self, connection: Connection, account: int, user: str) -> None:
+        """The same in the caller's transaction."""
+        if stored.count(connection, account, user, self.clock() - LIFE) >= MOST:
+            raise TooManyDrafts
 
     def find(self, account: int, user: str, draft_id: str) -> Draft:
         """The user's draft. Raises UnknownDraft, also where only the sweeper has not come yet."""
@@ -108,15 +131,16 @@ class Drafts:
 
     def change(self, draft: Draft, fields: Mapping[str, str]) -> Draft:
         """Keeps how the file is to be read; the draft as it is then."""
-        with self.database.write() as connection:
+        with self.database.write(draft.account) as connection:
             stored.change(connection, draft.id, fields)
         return Draft(**{**vars(draft), "fields": dict(fields)})
 
     def remove(self, draft: Draft) -> None:
         """Throws the draft away. Raises UnknownDraft."""
-        with self.database.write() as connection:
+        with self.database.write(draft.account) as connection:
             take(connection, draft)
-        self.files.remove(draft.object)
+        with left_to_the_sweeper():
+            self.files.remove(draft.object)
 
     @contextmanager
     def opened(self, draft: Draft) -> Iterator[Upload]:
@@ -128,7 +152,7 @@ class Drafts:
         folder = self.spool / secrets.token_hex(16)
         folder.mkdir()
         try:
-            link(self.files.local(draft.object), folder / "upload")
+            link(self.files, draft.object, folder / "upload")
             yield Upload(folder, folder / "upload", draft.file_name, draft.size, draft.sha256, draft.fields)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -141,7 +165,7 @@ class Drafts:
         with self.opened(draft) as upload:
             wanted = judging.instructions(draft.fields)
             audience_id = OfDraft(creation, draft).create(draft.account, upload, wanted, commit)
-        with suppress(OSError):  # the sweeper's, then; the audience is there
+        with left_to_the_sweeper():
             self.files.remove(draft.object)
         return audience_id
 
@@ -165,9 +189,10 @@ def take(connection: Connection, draft: Draft) -> None:
         raise UnknownDraft
 
 
-def link(source: Path, target: Path) -> None:
-    """Gives the file a second name, or copies it where the file system has no such thing. Raises UnknownDraft."""
+def link(files: FileStore, name: str, target: Path) -> None:
+    """Gives a stored file a second name, or copies it where the file system has no such thing. Raises UnknownDraft."""
     try:
+        source = files.local(name)
         try:
             os.link(source, target)
         except FileNotFoundError:

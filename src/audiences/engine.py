@@ -6,11 +6,12 @@ data folder. It may touch files of the data folder only, so no text that ended u
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,10 +23,18 @@ import duckdb
 from audiences import numbering
 from audiences.errors import DiskFull, EngineFull
 from audiences.layout import ZONE_SEPARATOR
-from audiences.settings import Settings
+from audiences.settings import MIB, Settings
+from audiences.turns import Turn, Turns
+from audiences.watch import Metrics
 
-# Uploads in the engine at once, at least: so that a large one does not hold up every small one.
-MIN_PLACES = 4
+# Uploads in the engine at once, whatever the processors are: while one reads, another computes or writes.
+USUAL_PLACES = 4
+
+# DuckDB's memory for each of them: with less, uploads of a million rows spill, and all of them take twice as long.
+PLACE_BYTES = 96 * MIB
+
+# However little memory there is: one for large uploads, and one that is always for small ones.
+MIN_PLACES = 2
 
 # The places of the numbering plan as contacts keep them: closed lists of texts cost next to nothing to write.
 PLACES = f"""
@@ -52,18 +61,18 @@ class MovedAway(Exception):
 class Engine:
     """An open DuckDB with the numbering plan in it."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, metrics: Metrics | None = None) -> None:
         cache = cache_folder(folder)
         spill = folder / "spill"
         shutil.rmtree(spill, ignore_errors=True)
         spill.mkdir(parents=True)
-        self.places: anyio.CapacityLimiter | None = None
+        self.turns = Turns(places_at_once(settings), settings.uploads_waiting, metrics or Metrics())
         # A workbook's child has half of the limit to itself (contract), so there is one at a time.
         self.workbook_turn = threading.Lock()
         self.database = duckdb.connect(
             ":memory:",
             config={
-                "memory_limit": f"{int(settings.memory_limit * DUCKDB_SHARE) // 1024}KiB",
+                "memory_limit": f"{duckdb_bytes(settings) // 1024}KiB",
                 "threads": os.cpu_count() or 1,
                 "temp_directory": str(spill),
                 "autoinstall_known_extensions": "false",
@@ -72,7 +81,7 @@ class Engine:
         )
         numbering.load(self.database, cache)
         self.database.execute(PLACES)
-        allowed = [f"{place.resolve()}/" for place in (folder / "spool", folder / "files", cache)]
+        allowed = [f"{place.resolve()}/" for place in (folder / "spool", folder / "files", folder / "copies", cache)]
         self.database.execute("SET allowed_directories = ?", [allowed])
         self.database.execute("SET enable_external_access = false")
         self.database.execute("SET lock_configuration = true")
@@ -83,6 +92,8 @@ class Engine:
         cursor = self.database.cursor()
         try:
             yield cursor
+        except FileNotFoundError:
+            raise MovedAway from None
         except duckdb.OutOfMemoryException:
             raise EngineFull(
                 "The file needs more memory than the uploads under way leave. Try again in a minute, or split it.",
@@ -97,14 +108,13 @@ class Engine:
         finally:
             cursor.close()
 
-    async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - `work`'s own
-        """What `work` returns, in a thread, once one of the engine's places is free.
+    async def run(self, turn: Turn, work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - `work`'s
+        """What `work` returns, in a thread, once it has a place in the engine.
 
-        Places are few: more uploads at once would not be done sooner, only each with less memory.
+        Raises EngineFull where too many wait, or NotReady where the server stops; and what `work` raises.
         """
-        if self.places is None:
-            self.places = anyio.CapacityLimiter(max(MIN_PLACES, os.cpu_count() or 1))
-        return await anyio.to_thread.run_sync(work, *arguments, limiter=self.places)
+        async with self.turns.place(turn):
+            return await to_the_end(work, *arguments)
 
     @cached_property
     def zones(self) -> list[str]:
@@ -120,6 +130,38 @@ class Engine:
     def close(self) -> None:
         """Ends the database; nothing in it was meant to stay."""
         self.database.close()
+
+
+async def to_the_end(work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - `work`'s
+    """What `work` returns, in a thread of its own. A caller that is cancelled goes on when the thread is done.
+
+    It would take away the files that the thread works on, and somebody else would have its place.
+    """
+    limiter = anyio.CapacityLimiter(1)
+    working = asyncio.ensure_future(anyio.to_thread.run_sync(work, *arguments, limiter=limiter))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            while not working.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([working])
+        if not working.cancelled():
+            working.exception()  # nobody is left whom it could be raised to
+        raise
+
+
+def places_at_once(settings: Settings) -> int:
+    """Uploads in the engine at once: as many as the setting says, or as memory and processors are good for."""
+    if settings.uploads_at_once is not None:
+        return settings.uploads_at_once
+    useful = max(USUAL_PLACES, os.cpu_count() or 1)
+    return max(MIN_PLACES, min(useful, duckdb_bytes(settings) // PLACE_BYTES))
+
+
+def duckdb_bytes(settings: Settings) -> int:
+    """Bytes of memory that DuckDB keeps to."""
+    return int(settings.memory_limit * DUCKDB_SHARE)
 
 
 def cache_folder(data: Path) -> Path:

@@ -427,8 +427,9 @@ class NotReady(Unavailable):
 
 
 def out_of_reach(store: str) -> NotReady:
-    """The refusal while a store ("the catalog", "the file store") does not answer. Whether it kept what it was given
-    is not known: what asked may be sent again, and by its Idempotency-Key is carried out once.
+    """The refusal while a store ("the catalog", "the file store") does not answer.
+
+    Whether it kept what it was given is not known. A request may be sent again; its Idempotency-Key makes it one.
     """
     message = f"The server cannot reach {store} at the moment. Send the same request again in a few seconds."
     return NotReady(message, headers={"Retry-After": "5"})

@@ -101,7 +101,7 @@ def file_samples(connection: DuckDBPyConnection, judged: Judged) -> bytes:
         """,
         [str(rejects), str(first)],
     )
-    return pages.rejects(connection, [Stored(1, first, judged.layout)], Filters(), SAMPLES, (0, 0)).items
+    return pages.rejects(connection, [Stored.at(1, first, judged.layout)], Filters(), SAMPLES, (0, 0)).items
 
 
 def text_samples(connection: DuckDBPyConnection) -> bytes:

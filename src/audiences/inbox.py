@@ -21,7 +21,7 @@ from typing import Self
 import anyio.to_thread
 from starlette.requests import Request
 
-from audiences import digest
+from audiences import digest, tracing
 from audiences.errors import DiskFull, MalformedRequest, Refusal, RequestTimeout
 from audiences.fetch import Fetcher
 from audiences.form import Form, too_large
@@ -78,7 +78,8 @@ class Inbox:
         try:
             with disk_errors_refused(), self.metrics.running.track_inprogress():
                 folder.mkdir()
-                upload = await self.read_form(request, folder, required)
+                with tracing.span("receive"):
+                    upload = await self.read_form(request, folder, required)
                 yield upload
         finally:
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import msgspec
 from duckdb import DuckDBPyConnection
 
-from audiences import contacts, layout, pages, phones, reports, tables
+from audiences import contacts, layout, pages, phones, reports, tables, tracing
 from audiences.contacts import Keeping, Kept
 from audiences.engine import DUCKDB_SHARE, Engine
 from audiences.errors import InvalidField
@@ -113,16 +113,18 @@ class Judge:
         memory, timeout = chosen.workbook_memory_bytes, chosen.workbook_timeout_s
         return tables.Bounds(chosen.max_upload_bytes, memory, timeout, self.engine.workbook_turn)
 
-    def step(self, name: str) -> AbstractContextManager[None]:
-        """Times a step."""
-        return self.metrics.step(name)
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Times a step, and traces it."""
+        with tracing.span(name), self.metrics.step(name):
+            yield
 
 
 def samples(connection: DuckDBPyConnection, judged: Judged) -> dict[str, Any]:
     """Up to 100 contacts and rejects of a file that is not stored."""
 
     def first(path: Path | None, read: Callable[..., pages.Page]) -> msgspec.Raw:
-        files = [Stored(judged.file, path, judged.layout)] if path is not None else []
+        files = [Stored.at(judged.file, path, judged.layout)] if path is not None else []
         return msgspec.Raw(read(connection, files, Filters(), SAMPLES, (0, 0)).items)
 
     return {

@@ -44,8 +44,7 @@ IN_USE = ENDING = 30 * DAY
 
 REALM = 'Bearer realm="audiences"'
 
-
-# What a caller adds to the transaction of a change: called with the id of the key that was made or ended.
+# What a caller adds to the transaction of a change: called with the id of the key that was made, rotated or revoked.
 Commit = Callable[[Connection, str], None]
 
 
@@ -99,7 +98,7 @@ class Keys:
         now = self.clock()
         if key["last_used_time"] is None or now - key["last_used_time"] >= LAST_USED_STEP:
             # A full disk must not keep anybody from reading.
-            with suppress(DiskFull), self.database.write() as connection:
+            with suppress(DiskFull), self.database.write(key["account_id"]) as connection:
                 stored.change(connection, key["id"], last_used_time=now)
 
     def create(
@@ -116,7 +115,7 @@ class Keys:
         text, now = mint(), self.clock()
         expires = None if days is None else now + days * DAY
         values = record(account, name, text, " ".join(scopes), now) | {"expires_time": expires}
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             stored.add(connection, values)
             commit(connection, str(values["id"]))
         return str(values["id"]), text
@@ -134,7 +133,7 @@ class Keys:
         Raises UnknownKey, also for a key that is dead already, and with `account` for one of another account.
         """
         text, now = mint(), self.clock()
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             old = required(connection, key_id, account)
             if not is_live(old, now):
                 raise UnknownKey(key_id)
@@ -148,11 +147,14 @@ class Keys:
         return str(values["id"]), text
 
     def revoke(self, key_id: str, *, account: int | None = None, commit: Commit = nothing_more) -> None:
-        """Ends the key at once. Raises UnknownKey, with `account` also for one of another account."""
-        with self.database.write() as connection:
-            required(connection, key_id, account)
-            stored.change(connection, key_id, revoked_time=self.clock())
-            commit(connection, key_id)
+        """Ends the key at once; one that was revoked before stays as it is, and `commit` is not called.
+
+        Raises UnknownKey, with `account` also for one of another account.
+        """
+        with self.database.write(account) as connection:
+            if required(connection, key_id, account)["revoked_time"] is None:
+                stored.change(connection, key_id, revoked_time=self.clock())
+                commit(connection, key_id)
 
     def of_account(self, account: int) -> list[RowMapping]:
         """The account's keys, without their hashes, newest first."""

@@ -6,8 +6,9 @@ compare names without case, so a name that would collide gets a number; the cata
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
@@ -53,14 +54,28 @@ class Layout(Struct, frozen=True):
 class Stored:
     """A Parquet file of an audience: the number of the uploaded file that it came from, and how its columns lie.
 
-    `count` rows are stored here, of the `rows` that the uploaded file had; 0 where that is not known.
+    `locate` finds it when it is first read; `count` rows are stored here, of the `rows` that the uploaded file had; 0
+    where that is not known.
     """
 
     file: int
-    path: Path
+    locate: Callable[[], Path]
     layout: Layout
     count: int = 0
     rows: int = 0
+
+    @cached_property
+    def path(self) -> Path:
+        """Where it can be read, as long as this object lives. A file on another machine is brought here first.
+
+        Raises FileNotFoundError, or NotReady.
+        """
+        return self.locate()
+
+    @classmethod
+    def at(cls, file: int, path: Path, layout: Layout, count: int = 0, rows: int = 0) -> Stored:
+        """One that lies at `path` already."""
+        return cls(file, lambda: path, layout, count, rows)
 
 
 def plan(names: Sequence[str], phone: int) -> Layout:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from audiences.clock import SECOND, Clock
 from audiences.errors import DiskFull
 from audiences.store import audiences, reads
 from audiences.store.database import Database
-from audiences.store.files import FileStore
+from audiences.store.files import FileStore, left_to_the_sweeper
 from audiences.watch import log_fault
 
 # A hold lapses so long after its node's last sign of life.
@@ -48,37 +49,35 @@ class Leases:
         self.told = False
 
     @asynccontextmanager
-    async def held(self, find: Find[Found]) -> AsyncIterator[Found]:
-        """What `find` finds, whose files are held as long as the block lasts.
+    async def held(self, account: int, find: Find[Found]) -> AsyncIterator[Found]:
+        """What `find` finds of the account, whose files are held as long as the block lasts.
 
         `find` is called in the transaction that holds them, so that no file it names can be gone by then.
         """
-        read_id = secrets.token_hex(16)
-        async with self.kept(read_id):
-            yield await anyio.to_thread.run_sync(self.hold, read_id, find)
+        lease = Lease(self.database, account, self.clock)
+        async with self.kept(lease):
+            yield await anyio.to_thread.run_sync(self.hold, lease, find)
 
     @asynccontextmanager
-    async def growing(self) -> AsyncIterator[Hold]:
-        """Holds files that are stored within the block, from the call with their name to its end.
+    async def growing(self, account: int) -> AsyncIterator[Hold]:
+        """Holds files that are stored for the account in the block, from the call with their name to the block's end.
 
         Those that no row refers to by then are removed. The call blocks; it raises DiskFull.
         """
-        read_id = secrets.token_hex(16)
-        async with self.kept(read_id):
-            yield partial(self.add, read_id)
+        lease = Lease(self.database, account, self.clock)
+        async with self.kept(lease):
+            yield lease.add
 
     @asynccontextmanager
-    async def kept(self, read_id: str) -> AsyncIterator[None]:
+    async def kept(self, lease: Lease) -> AsyncIterator[None]:
         """Renews a hold within the block, and ends it with the block."""
-        async with renewed(partial(self.renew, read_id), partial(self.let_go, read_id), self.renewal_s):
+        async with renewed(lease.renew, partial(self.let_go, lease), self.renewal_s):
             yield
 
-    def hold(self, read_id: str, find: Find[Found]) -> Found:
-        """One transaction: what is found, and the hold on its files. On a full disk there is none, but it is found."""
+    def hold(self, lease: Lease, find: Find[Found]) -> Found:
+        """What is found, with the hold on its files. On a full disk there is none, but it is found."""
         try:
-            with self.database.write() as connection:
-                found, names = find(connection)
-                reads.add(connection, read_id, names, self.clock() + LEASE)
+            found = lease.hold(find)
         except DiskFull as full:
             # A full disk must not keep anybody from reading. Files go seldom, and a read that misses one says so.
             if not self.told:
@@ -89,33 +88,49 @@ class Leases:
         self.told = False
         return found
 
-    def add(self, read_id: str, name: str) -> None:
-        """Holds one more file."""
-        with self.database.write() as connection:
-            reads.add(connection, read_id, [name], self.clock() + LEASE)
-
-    def renew(self, read_id: str) -> None:
-        """Renews the lease."""
-        with self.database.write() as connection:
-            reads.renew(connection, read_id, self.clock() + LEASE)
-
-    def let_go(self, read_id: str) -> None:
+    def let_go(self, lease: Lease) -> None:
         """Ends a hold, and removes the files that are of no use without it."""
-        with self.database.write() as connection:
-            names = reads.remove(connection, read_id)
-        remove_unused(self.database, self.files, names, self.clock())
+        remove_unused(self.database, self.files, lease.end(), self.clock())
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One hold on files of an account."""
+
+    database: Database
+    account: int
+    clock: Clock
+    id: str = field(default_factory=partial(secrets.token_hex, 16))
+
+    def hold(self, find: Find[Found]) -> Found:
+        """What is found, in the transaction that holds its files."""
+        with self.database.write(self.account) as connection:
+            found, names = find(connection)
+            reads.add(connection, self.id, names, self.clock() + LEASE)
+            return found
+
+    def add(self, name: str) -> None:
+        """Holds one more file."""
+        with self.database.write(self.account) as connection:
+            reads.add(connection, self.id, [name], self.clock() + LEASE)
+
+    def renew(self) -> None:
+        """Renews the lease."""
+        with self.database.write(self.account) as connection:
+            reads.renew(connection, self.id, self.clock() + LEASE)
+
+    def end(self) -> list[str]:
+        """Ends the hold; the names of its files."""
+        with self.database.write(self.account) as connection:
+            return reads.remove(connection, self.id)
 
 
 def remove_unused(database: Database, files: FileStore, names: Collection[str], now: int) -> None:
-    """Removes those of the files that no row refers to and nobody holds.
-
-    What cannot be removed is left to the sweeper: what made the files useless has been decided, and must not look as if
-    it had failed.
-    """
+    """Removes those of the files that no row refers to and nobody holds, as far as that can be done now."""
     with database.read() as connection:
         used = audiences.objects_in_use(connection, names, now)
     for name in set(names) - used:
-        with suppress(OSError):
+        with left_to_the_sweeper():
             files.remove(name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -165,8 +166,9 @@ class Library:
         report = file["report"]["file"]
         rows = int(report["rows"])
         count = file["accepted"] if kind == "contacts" else rows - file["accepted"] - report.get("erased", 0)
-        path = self.files.local(file[f"{kind}_object"])
-        return Stored(file["position"], path, msgspec.convert(file["layout"], Layout), count, rows)
+        plan = msgspec.convert(file["layout"], Layout)
+        locate = partial(self.files.local, file[f"{kind}_object"])
+        return Stored(file["position"], locate, plan, count, rows)
 
 
 def as_number(audience_id: str) -> int:

@@ -20,12 +20,15 @@ from audiences.store import users as stored
 from audiences.user import (
     ADMIN,
     OPERATOR,
+    SAME,
+    Begin,
     Directory,
     EmailTaken,
     User,
     UserDisabled,
     UserRefusal,
     actor_of,
+    no_session,
     user_of,
 )
 
@@ -86,27 +89,43 @@ class Links(Directory):
             row = links.find(connection, tokens.hash_of(token), self.clock())
             return None if row is None else live(connection, row)
 
-    def use_link(self, token: str, password: str, email: str | None) -> User:
+    def use_link(self, token: str, password: str, email: str | None, begin: Begin = no_session) -> User:
         """Sets the password of the link's user, whose sessions end, and returns them; `email` is the first admin's.
 
-        A refusal leaves the link as it was. Raises LinkGone, WeakPassword, InvalidEmail, EmailTaken.
+        A link stands for the password and not for the device: a session begins only where no code is needed. A refusal
+        leaves the link as it was. Raises LinkGone, WeakPassword, InvalidEmail, EmailTaken.
         """
         link = self.find_link(token)
         if link is None:
             raise LinkGone
         address = emails.checked(email) if link.user is None else link.user.email
         passwords.check(password, address)
+        if link.user is not None and link.user.has_totp:
+            self.refuse_same(link.user, password)
         kept = self.passwords.hash(password)  # slow, so it is made before the catalog is locked
         with self.database.write() as connection:
             if not links.take(connection, tokens.hash_of(token), self.clock()):
                 raise LinkGone
-            user = link.user or self.first_admin(connection, address)
-            self.set_password(connection, user, kept)
-            return self.required(connection, user.id)
+            made = link.user or self.first_admin(connection, address)
+            self.set_password(connection, made, kept)
+            user = self.required(connection, made.id)
+            if not user.has_totp:
+                begin(connection, user.id)
+            return user
+
+    def refuse_same(self, user: User, password: str) -> None:
+        """Raises WeakPassword for the password of before: wrong codes are counted anew once it is another one."""
+        with self.database.read() as connection:
+            known = stored.secrets_of(connection, user_id=user.id)
+        if known is not None and self.passwords.matches(known["password_hash"], password):
+            raise passwords.WeakPassword(SAME)
 
     def set_password(self, connection: Connection, user: User, kept: str) -> None:
-        """Sets it, and ends what the old one opened and the user's other links. Raises LinkGone."""
-        if not stored.change_working(connection, user.id, password_hash=kept):
+        """Sets it, and ends what the old one opened and the user's other links. Raises LinkGone.
+
+        Wrong codes are counted anew: who entered them knew the old password.
+        """
+        if not stored.change_working(connection, user.id, password_hash=kept, wrong_codes=0):
             raise LinkGone
         links.remove_of(connection, user.id)
         sessions.remove_of(connection, user.id)

@@ -106,8 +106,9 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
         spool = folder / "spool"
         sweep.empty_spool(spool)
         database = stack.enter_context(opened_catalog(settings, now))
-        engine = stack.enter_context(closing(Engine(settings, folder)))
-        files, metrics = FolderStore(folder / "files"), Metrics()
+        metrics = Metrics()
+        engine = stack.enter_context(closing(Engine(settings, folder, metrics)))
+        files = opened_files(settings, folder)
         library = Library(database, files, engine, now)
         suppressions = Suppressions(database, files, engine, now)
         inbox = Inbox(spool, settings, metrics, Fetcher(settings))
@@ -119,7 +120,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
             keys=Keys(database, now),
             users=Users(database, now),
             sessions=Sessions(database, now),
-            throttle=Throttle(settings),
+            throttle=Throttle(settings, metrics),
             usage=stack.enter_context(closing(Usage(database, now))),
             inbox=inbox,
             repeats=Repeats(database, now),
@@ -141,7 +142,8 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
 def opened_catalog(settings: Settings, now: Clock = clock.now) -> Iterator[Database]:
     """The catalog alone, migrated and with its first account: what the commands need that run beside a server."""
     folder = prepared_folder(settings.data)
-    database = Database(f"sqlite:///{folder / 'catalog.sqlite'}")
+    url = settings.database_url or f"sqlite:///{folder / 'catalog.sqlite'}"
+    database = Database(url, settings.database_connections)
     with closing(database):
         database.migrate()
         with database.read() as connection:
@@ -151,6 +153,15 @@ def opened_catalog(settings: Settings, now: Clock = clock.now) -> Iterator[Datab
                 if accounts.find(connection, FIRST_ACCOUNT) is None:
                     accounts.add(connection, FIRST_ACCOUNT, now())
         yield database
+
+
+def opened_files(settings: Settings, folder: Path) -> FileStore:
+    """Where files are stored. Raises CannotOpen."""
+    if settings.storage_url is None:
+        return FolderStore(folder / "files")
+    from audiences.store.objects import ObjectStore
+
+    return ObjectStore(settings.storage_url, folder / "copies", settings.cache_bytes)
 
 
 def prepared_folder(folder: Path) -> Path:

@@ -95,7 +95,7 @@ class Repeats:
         now, owner = self.clock(), secrets.token_hex(16)
         values = {"account_id": account, "key": key, "fingerprint": fingerprint, "owner": owner}
         values |= {"created_time": now, "lease_until": now + LEASE}
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             known = idempotency.find(connection, account, key)
             if known is not None and is_over(known, now):
                 idempotency.remove(connection, account, key)
@@ -135,17 +135,17 @@ class Repeats:
     def finish(self, claim: Claim, reply: Reply) -> None:
         """Stores an answer that did not come with a transaction of its own, if the same request would get it again."""
         if reply.status in KEPT_STATUSES and not claim.kept:
-            with self.database.write() as connection:
+            with self.database.write(claim.account) as connection:
                 self.keep(connection, claim, reply)
 
     def release(self, claim: Claim) -> None:
         """Frees a key whose request ended without an answer that was committed."""
-        with self.database.write() as connection:
+        with self.database.write(claim.account) as connection:
             idempotency.remove(connection, claim.account, claim.key, claim.owner)
 
     def renew(self, claim: Claim) -> None:
         """Renews the lease."""
-        with self.database.write() as connection:
+        with self.database.write(claim.account) as connection:
             until = self.clock() + LEASE
             idempotency.change(connection, claim.account, claim.key, claim.owner, lease_until=until)
 

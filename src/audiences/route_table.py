@@ -46,7 +46,7 @@ REPLAYED = {"Idempotency-Replayed": "true, where the request was carried out bef
 LOCATION = {"Location": "Where the audience's report is."}
 
 ROW_REFUSALS = (InvalidParameter, InvalidCursor, UnknownAudience, NotAcceptable, NotReady, EngineFull, DiskFull)
-NOT_OF_UPLOADS = frozenset({InvalidCursor, InvalidBody, NothingToRestore, NotReady})
+NOT_OF_UPLOADS = frozenset({InvalidCursor, InvalidBody, NothingToRestore})
 UPLOAD_REFUSALS = tuple(
     kind for kind in catalogue() if kind.status in {400, 408, 409, 413, 422, 503, 507} and kind not in NOT_OF_UPLOADS
 )

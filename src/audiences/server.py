@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -9,6 +11,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 import uvicorn
 from prometheus_client import start_http_server
 
+from audiences import tracing
 from audiences.app import create_app
 from audiences.errors import CannotOpen, DiskFull
 from audiences.parts import Parts, opened_parts
@@ -27,12 +30,15 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str, str
 
     While nobody can sign in to the console yet, its second argument is the token that makes the first admin.
 
-    Raises CannotOpen if the address cannot be had, and what `opened_parts` raises.
+    Raises CannotOpen if the address cannot be had or traces cannot be sent, and what `opened_parts` raises.
     """
+    traces = tracing.opened(os.environ)
+    # uvicorn raises the signal that ended it once more. Without this the process would be gone before it has closed.
+    signal.signal(signal.SIGTERM, exit_by)
     with closing(listening(host, port)) as listener, opened_parts(settings) as parts, metrics_served(parts):
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            create_app(lambda: nullcontext(parts)),
+            create_app(lambda: nullcontext(parts), traces),
             http=BoundedHttp,
             ws="none",
             log_config=None,
@@ -43,7 +49,13 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str, str
             timeout_graceful_shutdown=DRAIN_S,
         )
         token = first_token(parts)
-        Announcing(config, lambda: announce(address, token)).run(sockets=[listener])
+        server = Announcing(config, lambda: announce(address, token), parts.engine.turns.hand_back)
+        server.run(sockets=[listener])
+
+
+def exit_by(number: int, _frame: object) -> None:
+    """Ends the process in order, with the exit status that a shell gives to a signal."""
+    raise SystemExit(128 + number)
 
 
 def first_token(parts: Parts) -> str | None:
@@ -54,17 +66,23 @@ def first_token(parts: Parts) -> str | None:
 
 
 class Announcing(uvicorn.Server):
-    """A server that says when it has started."""
+    """A server that says when it has started, and when it begins to stop."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
         self.announce = announce
+        self.stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts, then says so."""
         await super().startup(sockets)
         if self.started:
             self.announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Says so, then lets requests under way end."""
+        self.stopping()
+        await super().shutdown(sockets)
 
 
 def listening(host: str, port: int) -> socket.socket:

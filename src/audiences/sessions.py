@@ -12,6 +12,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
 from audiences import tokens
@@ -50,11 +51,20 @@ class Sessions:
         self.audit = Audit(clock)
         self.csrf_key = secret_keys.ensure(database, "csrf")
 
+    def begin(self, connection: Connection, user_id: str, *, cookie: str, instead_of: str | None = None) -> None:
+        """Adds the session of a cookie, which is not kept, to the transaction that lets its user in.
+
+        `instead_of` is the cookie that the browser held before, whose session ends.
+        """
+        if instead_of is not None:
+            stored.remove(connection, tokens.hash_of(instead_of))
+        stored.add(connection, tokens.hash_of(cookie), user_id, self.clock())
+
     def start(self, user_id: str) -> str:
-        """A new session's cookie, which is not kept. The caller ends the one that the browser had before."""
+        """A new session's cookie, for a user who proved nothing; pages begin theirs as they let somebody in."""
         cookie = tokens.mint()
         with self.database.write() as connection:
-            stored.add(connection, tokens.hash_of(cookie), user_id, self.clock())
+            self.begin(connection, user_id, cookie=cookie)
         return cookie
 
     def find(self, cookie: str | None) -> Session | None:

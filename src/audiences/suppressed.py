@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,16 +25,20 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Suppressed:
-    """A version of an account's list. `hashes` is how many erased numbers are on it, hashed with `key`."""
+    """A version of an account's list. `hashes` is how many erased numbers are on it, hashed with `key`.
 
-    path: Path
+    `name` is that of its file in the store, which tells it from every other version; the store's `local` is `locate`.
+    """
+
+    name: str
     hashes: int
     key: bytes
+    locate: Callable[[str], Path]
 
-    @property
-    def name(self) -> str:
-        """The name of its file in the store, which tells this version from every other one."""
-        return f"{self.path.parent.name}/{self.path.name}"
+    @cached_property
+    def path(self) -> Path:
+        """Where it can be read, as long as this object lives. Raises FileNotFoundError, or NotReady."""
+        return self.locate(self.name)
 
     def names(self, phone: str, bind: Bind) -> str:
         """The condition that the list has the number in the expression `phone`, a whole number that is not NULL."""
@@ -66,6 +71,6 @@ def on_current(current: Callable[[], Suppressed | None], read: Callable[[Suppres
         listed = current()
         try:
             return read(listed)
-        except duckdb.IOException:
+        except (duckdb.IOException, FileNotFoundError):
             if current() == listed:
                 raise

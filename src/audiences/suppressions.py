@@ -21,11 +21,11 @@ from sqlalchemy import Connection
 from audiences import cursors, leases, suppression_file
 from audiences.clock import Clock
 from audiences.engine import Engine
-from audiences.errors import QuotaExceeded, Refusal
+from audiences.errors import QuotaExceeded
 from audiences.store import secret_keys
 from audiences.store import suppressions as stored
 from audiences.store.database import Database
-from audiences.store.files import FileStore
+from audiences.store.files import FileStore, Overtaken, stored_together
 from audiences.suppressed import Suppressed, on_current
 from audiences.suppression_file import Kind, Written
 
@@ -44,7 +44,7 @@ Result = TypeVar("Result")
 Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class ListMoved(Exception):
+class ListMoved(Overtaken):
     """The list was changed while this change was made on the one before."""
 
 
@@ -82,7 +82,7 @@ class Suppressions:
         if row is None:
             return Version()
         name = row["object"]
-        listed = None if name is None else Suppressed(self.files.local(name), row["hashes"], self.key)
+        listed = None if name is None else Suppressed(name, row["hashes"], self.key, self.files.local)
         return Version(row["version"], row["phones"] + row["hashes"], listed)
 
     def page(self, account: int, phone: int | None, limit: int, cursor: str | None) -> tuple[msgspec.Raw, str | None]:
@@ -126,7 +126,7 @@ class Suppressions:
         def make(before: Version) -> int:
             changed = suppression_file.changes(connection, before.listed, kind)
             if not changed:
-                with self.database.write() as catalog:
+                with self.database.write(account) as catalog:
                     commit(catalog, changed)
                 return changed
             if kind == "add" and before.numbers + changed > MAX_LISTED:
@@ -159,7 +159,7 @@ class Suppressions:
                 return make(before)
             except ListMoved:
                 continue
-            except duckdb.IOException:
+            except (duckdb.IOException, FileNotFoundError):
                 if self.newest(account) == before:
                     raise
 
@@ -168,18 +168,13 @@ class Suppressions:
 
         Raises ListMoved, and what `settle` does.
         """
-        name = self.files.put(written.path, "suppressions") if written else None
-        values: dict[str, object] = {"object": name, "phones": written.phones, "hashes": written.hashes}
+        values: dict[str, object] = {"phones": written.phones, "hashes": written.hashes}
         values |= {"stored_bytes": written.size if written else 0, "updated_time": self.clock()}
-        try:
-            with self.database.write() as catalog:
-                if not stored.change(catalog, account, before.number, values):
-                    raise ListMoved  # noqa: TRY301 - it ends the transaction
-                settle(catalog)
-        except (Refusal, ListMoved, OSError):
-            # Whatever else goes wrong, it is not known whether the row was committed; the sweeper will.
-            if name is not None:
-                self.files.remove(name)
-            raise
+        coming = {"suppressions": written.path} if written else {}
+        with stored_together(self.files, coming) as objects, self.database.write(account) as catalog:
+            values |= {"object": objects.get("suppressions")}
+            if not stored.change(catalog, account, before.number, values):
+                raise ListMoved
+            settle(catalog)
         if before.listed is not None:
             leases.remove_unused(self.database, self.files, [before.listed.name], self.clock())

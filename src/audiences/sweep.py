@@ -1,10 +1,11 @@
 """What is deleted, when, and why that is safe.
 
-Time leaves old versions and deleted audiences, which can be had back for 7 days, and drafts, which last an hour. A
-crash leaves two more things: folders in the spool, and stored files whose row was never committed. The spool belongs
-to one process, which holds the data folder's lock, so at its start all of it is rubbish. Stored files are listed first
-and the catalog is asked second, so that one which is committed in between is found there; and the young are spared,
-since theirs may be committed a moment later. Every function here can be run again at any time.
+Time leaves old versions and deleted audiences, which can be had back for 7 days; drafts, which last an hour; and
+records of the audit log and days of usage, which are kept for two years. A crash leaves two more things: folders in the
+spool, and stored files whose row was never committed. The spool belongs to one process, which holds the data folder's
+lock, so at its start all of it is rubbish. Stored files are listed first and the catalog is asked second, so that one
+which is committed in between is found there; and the young are spared, since theirs may be committed a moment later.
+Every function here can be run again at any time.
 """
 
 from __future__ import annotations
@@ -12,25 +13,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import anyio.to_thread
+from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from audiences.clock import Clock
+from audiences.audit import KEPT as RECORDS_KEPT
+from audiences.clock import DAY, Clock
 from audiences.drafts import LIFE
 from audiences.library import RESTORABLE
 from audiences.repeats import KEPT
 from audiences.sessions import IDLE_LIFE, WHOLE_LIFE
-from audiences.store import audiences, drafts, idempotency, links, reads, sessions, versions
+from audiences.store import audiences, audit, drafts, idempotency, links, reads, sessions, usage, versions
 from audiences.store.database import Database
 from audiences.store.files import FileStore
+from audiences.usage import KEPT_DAYS
 from audiences.watch import Metrics, log, log_fault
 
 # Far longer than any upload lives between its files and its row.
 FILE_AGE_S = 2 * 3600.0
 
 OBJECTS = ("contacts_object", "rejects_object")
+
+# What `Database.alone` knows the sweep by.
+WORK = 1
 
 EVERY_S = 600.0
 BATCH = 500
@@ -107,6 +115,29 @@ def remove_old_drafts(files: FileStore, database: Database, clock: Clock) -> int
     return len(names)
 
 
+def remove_old_records(database: Database, clock: Clock) -> int:
+    """Removes records of the audit log that are over; how many."""
+    until = clock() - RECORDS_KEPT
+    return in_batches(database, lambda connection: audit.remove_older(connection, until, BATCH))
+
+
+def remove_old_usage(database: Database, clock: Clock) -> int:
+    """Removes days of usage that are over; how many, each account's by itself."""
+    until = clock() // DAY - KEPT_DAYS
+    return in_batches(database, lambda connection: usage.remove_older(connection, until, BATCH))
+
+
+def in_batches(database: Database, remove: Callable[[Connection], int]) -> int:
+    """Has `remove` take batches until nothing is left, and lets others write in between; how much it took."""
+    removed = 0
+    while True:
+        with database.write() as connection:
+            taken = remove(connection)
+        if not taken:
+            return removed
+        removed += taken
+
+
 class Sweeper:
     """Runs the above from time to time."""
 
@@ -117,16 +148,29 @@ class Sweeper:
         self.metrics = metrics
 
     def sweep(self) -> dict[str, int]:
-        """One round; what was removed."""
+        """One round; what was removed. Of several nodes one sweeps what they share, and each its own copies."""
+        with self.database.alone(WORK) as alone:
+            done = self.sweep_shared() if alone else {}
+        return done | {"unused_copies": self.files.trim(self.in_use)}
+
+    def sweep_shared(self) -> dict[str, int]:
+        """A round over the catalog and the files."""
         done = {
             "retired_files": remove_retired_files(self.files, self.database, self.clock),
             "old_drafts": remove_old_drafts(self.files, self.database, self.clock),
             "stray_files": remove_stray_files(self.files, self.database, self.clock),
             "old_answers": remove_old_answers(self.database, self.clock),
             "old_sign_ins": remove_old_sign_ins(self.database, self.clock),
+            "old_records": remove_old_records(self.database, self.clock),
+            "old_usage": remove_old_usage(self.database, self.clock),
         }
         self.metrics.swept.inc(done["stray_files"] + done["retired_files"])
         return done
+
+    def in_use(self, names: Collection[str]) -> set[str]:
+        """Those of the files that the catalog refers to."""
+        with self.database.read() as connection:
+            return audiences.objects_in_use(connection, names, self.clock())
 
     async def run(self) -> None:
         """Sweeps until cancelled; a round that fails is logged, and the next one tries again."""

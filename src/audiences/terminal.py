@@ -159,7 +159,7 @@ def show_users(users: Sequence[User]) -> None:
         table.add_column(column, overflow="fold")
     for user in users:
         times = [moment(time) for time in (user.created_time, user.last_sign_in_time)]
-        codes = "on" if user.has_totp else "off"
+        codes = "locked" if user.is_locked else "on" if user.has_totp else "off"
         cells = (user.email, user.account_name, user.role, codes, *times, user_state(user))
         table.add_row(*(Text(cell) for cell in cells))
     Console(highlight=False).print(table)

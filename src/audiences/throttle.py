@@ -1,23 +1,21 @@
 """Who is counted, and how: uploads and reads a key, failed authentications an address, sign-ins an address and email.
 
-The counting itself is the `limits` library's sliding window: two counters a key, however high the limit.
+`counters` says where they are counted: in this process, or together with all nodes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
-import math
-import time
 from collections.abc import Mapping, Sequence
 
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from audiences import emails
+from audiences.counters import Counters, LocalCounters, SharedCounters
 from audiences.errors import TooManyRequests
 from audiences.settings import RateLimit, Settings
+from audiences.watch import Metrics
 
 UPLOADS, READS, FAILED_AUTHENTICATIONS, SIGN_INS = "uploads", "reads", "failed-authentications", "sign-ins"
 SIGN_INS_OF_A_USER = "sign-ins-of-a-user"
@@ -32,8 +30,11 @@ IPV6_PREFIX = 64
 class Throttle:
     """The limits in force and their counters."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+    def __init__(self, settings: Settings, metrics: Metrics | None = None) -> None:
+        """Counts in Redis where the settings name one. Raises CannotOpen if that refuses; it may be away for now."""
+        self.counters: Counters = LocalCounters()
+        if settings.redis_url is not None:
+            self.counters = SharedCounters(settings.redis_url, metrics or Metrics())
         self.limits: Mapping[str, RateLimitItem | None] = {
             UPLOADS: as_item(settings.rate_limit),
             READS: as_item(settings.read_rate_limit),
@@ -51,19 +52,17 @@ class Throttle:
         item = self.limits[policy]
         if item is None:
             return {}
-        admitted = await self.limiter.hit(item, policy, who)
-        window = await self.limiter.get_window_stats(item, policy, who)
-        reset = max(1, math.ceil(window.reset_time - time.time()))
+        count = await self.counters.hit(item, policy, who)
         headers = {
             "RateLimit-Policy": f'"{policy}";q={item.amount};w={item.get_expiry()}',
-            "RateLimit": f'"{policy}";r={window.remaining if admitted else 0};t={reset}',
+            "RateLimit": f'"{policy}";r={count.remaining};t={count.reset_s}',
         }
-        if admitted:
+        if count.admitted:
             return headers
         raise TooManyRequests(
             f"More than {item.amount} {policy.replace('-', ' ')} in {item.get_expiry()} seconds. "
-            f"Try again in {reset} seconds.",
-            headers=headers | {"Retry-After": str(reset)},
+            f"Try again in {count.reset_s} seconds.",
+            headers=headers | {"Retry-After": str(count.reset_s)},
         )
 
     async def admit_sign_in(self, address: str, email: str) -> None:
@@ -76,6 +75,10 @@ class Throttle:
         await self.admit(SIGN_INS, f"address {address}")
         digest = hashlib.sha256(emails.folded(email).encode("utf-8", "surrogatepass")).hexdigest()
         await self.admit(SIGN_INS_OF_A_USER, f"email {digest}")
+
+    async def aclose(self) -> None:
+        """Ends the connections that the running event loop has made; to be awaited before that loop ends."""
+        await self.counters.aclose()
 
     def address(self, peer: str | None, forwarded: Sequence[str]) -> str:
         """The address that a request counts for: the connection's, or what a trusted proxy in front of it says.

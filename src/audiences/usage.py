@@ -21,6 +21,9 @@ from audiences.watch import log_fault
 
 FLUSH_S = 5.0
 
+# Days are kept for two years, so that each can be held against the same one a year before.
+KEPT_DAYS = 2 * 365
+
 
 @dataclass(frozen=True)
 class Day:

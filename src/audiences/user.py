@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,17 @@ ROLES = (ADMIN, MEMBER)
 OPERATOR = "operator"
 # Who failed to sign in: nobody knows.
 UNKNOWN = "unknown"
+
+# Where a password has to be another one: whoever knew the old one must not know it.
+SAME = "This is the password of before. Choose another one."
+
+# Begins a session of the user of that id, in the very transaction that lets them in: one that was begun later would
+# outlive a change of the password, or a sign-out everywhere, that was committed in between.
+Begin = Callable[[Connection, str], None]
+
+
+def no_session(_connection: Connection, _user_id: str) -> None:
+    """Begins none."""
 
 
 class UserRefusal(Exception):
@@ -74,6 +86,7 @@ class User:
     time_zone: str
     has_totp: bool
     has_password: bool
+    wrong_codes: int
     created_time: int
     last_sign_in_time: int | None
     disabled_time: int | None
@@ -82,6 +95,11 @@ class User:
     def is_admin(self) -> bool:
         """Whether they may manage the account's users and keys and read its log."""
         return self.role == ADMIN
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether so many wrong codes were entered that none is taken any more."""
+        return self.wrong_codes >= stored.MAX_WRONG_CODES
 
 
 def user_of(row: RowMapping) -> User:

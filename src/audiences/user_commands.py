@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from audiences import addresses
 from audiences.options import Account, Data, account_id, fail, read
 
 if TYPE_CHECKING:
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
     from audiences.users import User, Users
 
 users_app = typer.Typer(
-    help="People who sign in to the console: create, list, link, disable, enable.", no_args_is_help=True
+    help="People who sign in to the console: create, list, link, reset codes, disable, enable.", no_args_is_help=True
 )
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's email address.")]
 Url = Annotated[
     str | None,
     typer.Option(
-        "--url", help="The server's address in the link.", show_default="AUDIENCES_URL, or http://127.0.0.1:8000"
+        "--url",
+        help="The server's address in the link.",
+        show_default="AUDIENCES_PUBLIC_URL, AUDIENCES_URL, or http://127.0.0.1:8000",
     ),
 ]
 
@@ -54,7 +57,7 @@ def create_user(
         owner = account_id(database, account)
         chosen = role or ("member" if users.every(owner) else "admin")
         _, token = users.create(owner, email, chosen, "operator")
-    typer.echo(welcome(address(url), token))
+    typer.echo(addresses.welcome(address(url), token))
 
 
 @users_app.command("list")
@@ -82,7 +85,14 @@ def link_user(
         token = users.link(user.id, "operator")
         if reset_totp:
             users.reset_totp(user.id, "operator")
-    typer.echo(welcome(address(url), token))
+    typer.echo(addresses.welcome(address(url), token))
+
+
+@users_app.command("reset-codes")
+def reset_codes(email: Email, *, data: Data = None) -> None:
+    """Ask for no code any more, of a user who lost the device or entered too many wrong ones; their sessions end."""
+    with opened_users(data) as (users, _):
+        users.reset_totp(named(users, email).id, "operator")
 
 
 @users_app.command("disable")
@@ -124,9 +134,5 @@ def named(users: Users, email: str) -> User:
 
 def address(url: str | None) -> str:
     """Where people reach the server."""
-    return url or os.environ.get("AUDIENCES_URL") or "http://127.0.0.1:8000"
-
-
-def welcome(server: str, token: str) -> str:
-    """The link of that token."""
-    return f"{server.rstrip('/')}/console/welcome?link={token}"
+    otherwise = os.environ.get("AUDIENCES_URL") or "http://127.0.0.1:8000"
+    return url or addresses.of_service(read(None), otherwise)

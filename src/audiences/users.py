@@ -15,7 +15,7 @@ from audiences import emails
 from audiences.emails import InvalidEmail
 from audiences.links import Link, LinkGone, Links
 from audiences.passwords import WeakPassword
-from audiences.sign_in import CodeNeeded, SignIn, TotpIsOn, WrongCode, WrongCredentials, WrongPassword
+from audiences.sign_in import CodeNeeded, CodesLocked, SignIn, TotpIsOn, WrongCode, WrongCredentials, WrongPassword
 from audiences.store import links, sessions
 from audiences.store import users as stored
 from audiences.user import (
@@ -23,6 +23,7 @@ from audiences.user import (
     MEMBER,
     OPERATOR,
     ROLES,
+    Begin,
     EmailTaken,
     LastAdmin,
     UnknownTimeZone,
@@ -39,7 +40,9 @@ __all__ = [
     "MEMBER",
     "OPERATOR",
     "ROLES",
+    "Begin",
     "CodeNeeded",
+    "CodesLocked",
     "EmailTaken",
     "InvalidEmail",
     "LastAdmin",

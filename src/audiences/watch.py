@@ -50,6 +50,23 @@ class Metrics:
         self.rows = Counter("audiences_rows", "Rows read, by what became of them", ["outcome"], registry=self.registry)
         self.received = Counter("audiences_received_bytes", "Bytes of files received", registry=self.registry)
         self.running = Gauge("audiences_uploads_running", "Uploads under way", registry=self.registry)
+        self.engine_running = Gauge("audiences_engine_running", "Places of the engine in use", registry=self.registry)
+        self.engine_waiting = Gauge(
+            "audiences_engine_waiting", "Requests that wait for a place in the engine", registry=self.registry
+        )
+        self.engine_refused = Counter(
+            "audiences_engine_refused", "Requests refused since too many waited", registry=self.registry
+        )
+        self.throttle_local = Gauge(
+            "audiences_throttle_local",
+            "1 while this node counts rate limits by itself, since Redis is out of reach",
+            registry=self.registry,
+        )
+        self.throttle_local_decisions = Counter(
+            "audiences_throttle_local_decisions",
+            "Requests that this node counted by itself for that reason",
+            registry=self.registry,
+        )
         self.swept = Counter(
             "audiences_swept_files", "Files removed: of old versions, and what no row refers to", registry=self.registry
         )

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from audiences import answer, json_body, judging, queries, reports
 from audiences.answer import Reply
-from audiences.api.steps import Commit, Said, committing, once, read_key
+from audiences.api.steps import Commit, Said, committing, once, read_key, refuse_early
 from audiences.inbox import Upload
 from audiences.library import Opened
 from audiences.repeats import Claim
@@ -29,7 +29,7 @@ class Rename(Struct, forbid_unknown_fields=True):
 async def create_audience(call: Call) -> Reply:
     """One file in, one audience out: each line is one step, and one module of the package."""
     key = read_key(call)
-    await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
+    await refuse_early(call)
     async with call.parts.inbox.receive(call.request, required=("name",)) as upload:
         return await once(call, key, said(upload), partial(carry_out_creation, call, upload), in_engine=True)
 
@@ -134,7 +134,7 @@ async def change_by_file(call: Call, work: Callable[[Call, Opened, Upload, Claim
     was answered when it was.
     """
     key = read_key(call)
-    await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
+    await refuse_early(call)
     audience_id = call.request.path_params["id"]
     changeable = partial(call.parts.creation.changeable, call.account, audience_id)
     if key is None:
@@ -157,4 +157,4 @@ def checked(call: Call, upload: Upload, wanted: judging.Instructions, audience_i
 
 def said(upload: Upload) -> Said:
     """What a form said."""
-    return Said(upload.fields, upload.sha256)
+    return Said(upload.fields, upload.sha256, upload.size)

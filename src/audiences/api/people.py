@@ -16,6 +16,7 @@ from audiences.leases import Hold
 from audiences.models import Erased
 from audiences.repeats import Claim
 from audiences.routes import Call
+from audiences.turns import Turn
 
 # Of so many digits any number is looked for, whether it is valid or not; of fewer or more, those that the plan has.
 USUAL_DIGITS = range(7, 18)
@@ -26,8 +27,8 @@ async def get_contact(call: Call) -> Reply:
     """All that the account holds on a number."""
     people = call.parts.people
     phone = await anyio.to_thread.run_sync(read_phone, call)
-    async with call.parts.leases.held(partial(people.kept, account=call.account)) as files:
-        held = await call.parts.engine.run(people.held, call.account, phone, files)
+    async with call.parts.leases.held(call.account, partial(people.kept, account=call.account)) as files:
+        held = await call.parts.engine.run(Turn(call.account), people.held, call.account, phone, files)
     return answer.found("Contact retrieved", held)
 
 
@@ -39,8 +40,8 @@ async def erase_contact(call: Call) -> Reply:
     same = parts.repeats.fingerprint(call.request.method, f"/contacts/{phone}", {}, b"")
 
     async def in_turn(claim: Claim) -> Reply:
-        async with parts.people.turn(call.account), parts.leases.growing() as hold:
-            return await parts.engine.run(carry_out_erasure, call, phone, hold, claim)
+        async with parts.people.turn(call.account), parts.leases.growing(call.account) as hold:
+            return await parts.engine.run(Turn(call.account), carry_out_erasure, call, phone, hold, claim)
 
     return await parts.repeats.once(call.account, key, same, in_turn)
 

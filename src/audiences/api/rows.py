@@ -151,7 +151,7 @@ async def streamed(call: Call, asked: Asked) -> AsyncIterator[Bytes]:
         listed = [view.filters.suppressed.name] if view.filters.suppressed else []
         return view, [*view.opened.objects[asked.kind.name], *listed]
 
-    async with call.parts.exports.place(call.account) as folder, call.parts.leases.held(find) as view:
+    async with call.parts.exports.place(call.account) as folder, call.parts.leases.held(call.account, find) as view:
         headers = tag_header(view)
         if view.zones is not None:
             unknown = await anyio.to_thread.run_sync(count_unknown, call, view)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import anyio.to_thread
 from sqlalchemy import Connection
@@ -13,6 +12,7 @@ from audiences import answer, repeats
 from audiences.answer import Reply
 from audiences.repeats import Claim
 from audiences.routes import Call
+from audiences.turns import Turn
 
 Commit = Callable[[Connection, int], None]
 
@@ -21,11 +21,12 @@ Commit = Callable[[Connection, int], None]
 class Said:
     """What a request said beside its method and path: its recognised fields, and the SHA-256 of its file or body.
 
-    Of a body it is that of what it says, not of its bytes.
+    Of a body it is that of what it says, not of its bytes. `size` is that of the file in bytes, 0 where there is none.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
     sha256: bytes = b""
+    size: int = 0
 
 
 def read_key(call: Call) -> str | None:
@@ -33,14 +34,32 @@ def read_key(call: Call) -> str | None:
     return repeats.check_key(call.request.headers.get("idempotency-key"))
 
 
+async def refuse_early(call: Call) -> None:
+    """Refuses, before a file is received, one that could not be stored or worked on.
+
+    Raises QuotaExceeded, and what `refuse_if_busy` does.
+    """
+    await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
+    refuse_if_busy(call)
+
+
+def refuse_if_busy(call: Call) -> None:
+    """Refuses, before its body is received, a request for which the engine has no place and its queue no room.
+
+    Raises EngineFull, or NotReady where the server stops. Both may change while the body is received.
+    """
+    announced = int(call.request.headers.get("content-length", "0"))
+    call.parts.engine.turns.refuse_if_full(Turn(call.account, announced))
+
+
 async def once(call: Call, key: str | None, said: Said, work: Callable[[Claim], Reply], *, in_engine: bool) -> Reply:
     """What `work` answers in a thread, or what it answered when the same request was sent before."""
     same = call.parts.repeats.fingerprint(call.request.method, call.request.url.path, said.fields, said.sha256)
-    run: Callable[..., Awaitable[Any]] = call.parts.engine.run if in_engine else anyio.to_thread.run_sync
 
     async def carry_out(claim: Claim) -> Reply:
-        reply: Reply = await run(work, claim)
-        return reply
+        if in_engine:
+            return await call.parts.engine.run(Turn(call.account, said.size), work, claim)
+        return await anyio.to_thread.run_sync(work, claim)
 
     return await call.parts.repeats.once(call.account, key, same, carry_out)
 

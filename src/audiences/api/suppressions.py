@@ -23,7 +23,7 @@ from audiences.accept import CSV, JSON
 from audiences.answer import Reply
 from audiences.api.downloads import Bytes, Download
 from audiences.api.rows import VARY
-from audiences.api.steps import Said, once, read_key
+from audiences.api.steps import Said, once, read_key, refuse_if_busy
 from audiences.errors import InvalidParameter, NoValidRows
 from audiences.exports.pieces import contents
 from audiences.given import Given
@@ -99,6 +99,7 @@ async def remove_suppressions(call: Call) -> Reply:
 async def change_list(call: Call, kind: Kind) -> Reply:
     """Receives the numbers, as a file or as JSON, and changes the list by them."""
     key, inbox = read_key(call), call.parts.inbox
+    refuse_if_busy(call)
     query, media_type = call.request.query_params, call.request.headers.get("content-type", "").lower()
     if query or not media_type.startswith("multipart/"):
         body = await (
@@ -107,7 +108,7 @@ async def change_list(call: Call, kind: Kind) -> Reply:
         work = partial(change_by_numbers, call, kind, body.value)
         return await once(call, key, Said(sha256=body.sha256), work, in_engine=True)
     async with inbox.receive(call.request) as upload:
-        said = Said(upload.fields, upload.sha256)
+        said = Said(upload.fields, upload.sha256, upload.size)
         return await once(call, key, said, partial(change_by_file, call, kind, upload), in_engine=True)
 
 

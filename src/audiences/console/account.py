@@ -17,7 +17,7 @@ from starlette.responses import Response
 from audiences import users
 from audiences.console import door
 from audiences.console.routes import Page, Visit
-from audiences.console.sign_in import start_session
+from audiences.console.sign_in import enter
 from audiences.passwords import MIN_LENGTH
 
 HOME = "/console/account"
@@ -63,12 +63,11 @@ async def change_password(visit: Visit) -> Response:
     await count_try(visit)
     change = partial(visit.parts.users.change_password, visit.user, form.get("old", ""), form.get("password", ""))
     try:
-        await anyio.to_thread.run_sync(change, limiter=door.password_places(visit))
+        await enter(visit, change)
     except users.WrongPassword as refusal:
         return page(visit, UNPROCESSABLE, {"old": str(refusal)})
     except users.WeakPassword as refusal:
         return page(visit, UNPROCESSABLE, {"password": str(refusal)})
-    await start_session(visit, visit.user.id)
     visit.notice("Your password is changed. You are signed out everywhere else.")
     return visit.redirect(HOME)
 
@@ -109,20 +108,20 @@ def codes_form(visit: Visit, secret: str, status: int, errors: dict[str, str]) -
 
 
 async def turn_on_codes(visit: Visit) -> Response:
-    """From now on a code is asked for, once one of the new secret and the password were given."""
-    form, directory = visit.form, visit.parts.users
+    """From now on a code is asked for, once one of the new secret and the password were given; other sessions end."""
+    form = visit.form
     secret = form.get("secret", "")
     await count_try(visit)
+    turn_on = partial(visit.parts.users.enable_totp, visit.user.id, form.get("password", ""), secret)
     try:
-        await anyio.to_thread.run_sync(directory.proven, visit.user.id, form.get("password", ""))
-        await anyio.to_thread.run_sync(directory.enable_totp, visit.user.id, secret, form.get("code", ""))
+        await enter(visit, partial(turn_on, form.get("code", "")))
     except users.TotpIsOn:
         return visit.redirect(HOME)
     except users.WrongPassword as refusal:
         return codes_form(visit, usable(visit, secret), UNPROCESSABLE, {"password": str(refusal)})
     except users.WrongCode as refusal:
         return codes_form(visit, usable(visit, secret), UNPROCESSABLE, {"code": str(refusal)})
-    visit.notice("From now on you sign in with a code, too.")
+    visit.notice("From now on you sign in with a code, too. You are signed out everywhere else.")
     return visit.redirect(HOME)
 
 
@@ -133,14 +132,14 @@ def usable(visit: Visit, secret: str) -> str:
 
 
 async def turn_off_codes(visit: Visit) -> Response:
-    """The password is enough again."""
+    """The password is enough again; other sessions end."""
     await count_try(visit)
-    turn_off = visit.parts.users.disable_totp
     try:
-        await anyio.to_thread.run_sync(turn_off, visit.user.id, visit.form.get("password", ""))
+        await enter(visit, partial(visit.parts.users.disable_totp, visit.user.id, visit.form.get("password", "")))
     except users.WrongPassword as refusal:
         return page(visit, UNPROCESSABLE, {"off": str(refusal)})
-    visit.notice("No code is asked for any more: the password is enough.", "info")
+    told = "No code is asked for any more: the password is enough. You are signed out everywhere else."
+    visit.notice(told, "info")
     return visit.redirect(HOME)
 
 

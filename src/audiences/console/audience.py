@@ -97,8 +97,7 @@ def bars(counts: Mapping[str, int], name: Any, href: str) -> list[Bar]:  # noqa:
 
 def command(visit: Visit, seen: Seen) -> str:
     """The command that gets the contacts as a file."""
-    scheme = "https" if visit.is_https else "http"
-    url = f"{scheme}://{visit.request.url.netloc}/audiences/{seen.id}/contacts"
+    url = f"{visit.service}/audiences/{seen.id}/contacts"
     return f'curl -H "Authorization: Bearer $KEY" -H "Accept: text/csv" -o contacts.csv {url}'
 
 

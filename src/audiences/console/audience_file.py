@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import anyio.to_thread
-from phonenumbers import SUPPORTED_REGIONS
 from starlette.responses import Response
 
 from audiences import judging
@@ -16,6 +15,7 @@ from audiences.console.routes import Page, Visit
 from audiences.errors import BadRequest
 from audiences.inbox import Upload
 from audiences.models import FileReport
+from audiences.turns import Turn
 
 # What refusals tell a program to send, and what a person does about the same in the form.
 ADVICE = (
@@ -39,11 +39,10 @@ async def form(visit: Visit, kind: str) -> Response:
     """The form of either."""
     await anyio.to_thread.run_sync(visit.parts.creation.changeable, visit.account, audience_frame.audience_id(visit))
     seen = await anyio.to_thread.run_sync(audience_frame.find, visit)
-    regions = sorted((shapes.country(code), code) for code in SUPPORTED_REGIONS)
     shown: dict[str, Any] = {
         "kind": kind,
         "last": seen.report.files[-1] if seen.report.files else None,
-        "regions": [("", "None: each begins with its country code"), *((code, name) for name, code in regions)],
+        "regions": [("", "None: each begins with its country code"), *shapes.regions()],
         "most": visit.parts.settings.max_upload_bytes,
         "problem": "",
     }
@@ -63,11 +62,13 @@ async def replace(visit: Visit) -> Response:
 async def change(visit: Visit, kind: str) -> Response:
     """Receives the file and changes the audience by it; then on to the audience, with what became of the rows."""
     creation, found = visit.parts.creation, audience_frame.audience_id(visit)
+    await visit.admit_upload()
     await anyio.to_thread.run_sync(creation.changeable, visit.account, found)
     try:
         await anyio.to_thread.run_sync(creation.refuse_full_account, visit.account)
         async with visit.parts.inbox.receive(visit.request) as upload:
-            await visit.parts.engine.run(partial(carry_out, visit, kind, found, upload))
+            turn = Turn(visit.account, upload.size)
+            await visit.parts.engine.run(turn, partial(carry_out, visit, kind, found, upload))
     except BadRequest as refusal:
         return visit.render("audience_file.html", status=422, block="told", problem=told(refusal.message))
     seen = await anyio.to_thread.run_sync(audience_frame.find, visit)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import RowMapping
 from starlette.responses import Response
 
 from audiences import cursors, queries
+from audiences.console.key_shapes import ending_keys
 from audiences.console.routes import Page, Visit
 from audiences.errors import InvalidCursor
 from audiences.library import RESTORABLE, Whole
@@ -49,7 +50,9 @@ async def show(visit: Visit) -> Response:
     """The list; a script gets the list alone."""
     asked = read(visit.request.query_params)
     found = await anyio.to_thread.run_sync(look, visit, asked)
-    return visit.render("audiences.html", block="found" if visit.is_htmx else None, **found)
+    if visit.is_htmx:
+        return visit.render("audiences.html", block="found", **found)
+    return visit.render("audiences.html", ending=await ending_keys(visit), **found)
 
 
 def read(query: Any) -> Asked:  # noqa: ANN401 - any mapping of texts

@@ -131,7 +131,9 @@ async def read_form(visit: Visit, limit: int) -> ImmutableMultiDict[str, str]:
 
 
 def is_https(request: Request, parts: Parts) -> bool:
-    """Whether the browser's own connection is encrypted, by a proxy's word only where the proxy is trusted."""
+    """Whether the browser's own connection is encrypted, by the operator's word, or that of a trusted proxy."""
+    if (parts.settings.public_url or "").lower().startswith("https:"):
+        return True
     peer = as_address(request.client.host if request.client else None)
     if peer is not None and any(peer in network for network in parts.throttle.proxies):
         said = request.headers.getlist("x-forwarded-proto")

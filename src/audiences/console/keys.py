@@ -1,6 +1,7 @@
 """The screen of API keys: made, rotated, revoked, tested. A new key's text stands in the one answer that made it.
 
-Members may make keys, too; a key that reaches people's data or never ends is an admin's to hand out, and so to rotate.
+Members may make keys, too. A key that reaches people's data, never ends, or works for longer than a year is an admin's
+to hand out, and so to rotate and to revoke: what a member may end, they can also replace.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy.engine import RowMapping
 from starlette.responses import Response
 
 from audiences import keys
+from audiences.clock import DAY
 from audiences.console.key_shapes import SCOPES, ending_keys, shown
 from audiences.console.routes import Page, Visit
 from audiences.errors import InvalidField, NotFound
@@ -22,10 +24,16 @@ from audiences.keys import UnknownKey
 from audiences.names import check_name
 
 HOME = "/console/keys"
-UNPROCESSABLE = 422
+FORBIDDEN, UNPROCESSABLE = 403, 422
 
 # Ended keys that are shown; older ones are still in the audit log.
 MAX_ENDED = 50
+
+# The longest that a member's key works, in milliseconds.
+MEMBERS_LIFE = 365 * DAY
+
+# Which keys are an admin's, behind "keys that".
+ADMINS_KEYS = "reach people's data, never end, or work for longer than a year"
 
 LIVES = {"30": "30 days", "90": "90 days", "365": "A year", "never": "Never (admins only)"}
 
@@ -81,19 +89,25 @@ async def create(visit: Visit) -> Response:
         errors["scopes"] = "Choose at least one thing that the key may do."
     if life not in LIVES:
         errors["life"] = "Choose when the key ends."
-    if not may_hand_out(visit, chosen, ends=life != "never"):
-        errors["scopes"] = "Only admins of your account make keys that reach people's data or never end."
+    days = int(life) if life in LIVES and life != "never" else None
+    if not errors and not may_hand_out(visit, chosen, None if days is None else days * DAY):
+        errors["scopes"] = f"Only admins of your account make keys that {ADMINS_KEYS}."
     if errors:
         return new_form(visit, UNPROCESSABLE, chosen, errors)
-    days = None if life == "never" else int(life)
     make = partial(visit.parts.keys.create, visit.account, name, scopes=chosen, days=days)
     key_id, text = await anyio.to_thread.run_sync(partial(make, commit=noting(visit, "create_key")))
     return await made(visit, key_id, text, None)
 
 
-def may_hand_out(visit: Visit, scopes: Sequence[str], *, ends: bool) -> bool:
-    """Whether the user may get a key with those scopes, which ends or does not."""
-    return visit.user.is_admin or (ends and keys.PEOPLE not in scopes)
+def may_hand_out(visit: Visit, scopes: Sequence[str], life: int | None) -> bool:
+    """Whether the user may get a key with those scopes that works for so many milliseconds, or with None for ever."""
+    return visit.user.is_admin or (life is not None and life <= MEMBERS_LIFE and keys.PEOPLE not in scopes)
+
+
+def may_change(visit: Visit, row: RowMapping) -> bool:
+    """Whether the user may rotate and revoke the key: one like it would be theirs to hand out."""
+    ends = row["expires_time"]
+    return may_hand_out(visit, row["scopes"].split(), None if ends is None else ends - row["created_time"])
 
 
 async def made(visit: Visit, key_id: str, text: str, old: RowMapping | None) -> Response:
@@ -117,20 +131,22 @@ async def show_one(visit: Visit) -> Response:
 
 def one(visit: Visit, row: RowMapping, status: int, errors: dict[str, str]) -> Response:
     """The same with what was wrong."""
-    may_rotate = may_hand_out(visit, row["scopes"].split(), ends=row["expires_time"] is not None)
-    days = visit.form.get("grace", str(keys.DEFAULT_GRACE_DAYS))
-    bound = keys.MAX_GRACE_DAYS
-    return visit.render(
-        "keys_one.html", status=status, key=shown(row), may_rotate=may_rotate, grace=days, most=bound, errors=errors
-    )
+    context: dict[str, Any] = {
+        "key": shown(row),
+        "may_change": may_change(visit, row),
+        "admins_keys": ADMINS_KEYS,
+        "grace": visit.form.get("grace", str(keys.DEFAULT_GRACE_DAYS)),
+        "most": keys.MAX_GRACE_DAYS,
+    }
+    return visit.render("keys_one.html", status=status, errors=errors, **context)
 
 
 async def rotate(visit: Visit) -> Response:
     """A successor, shown in this answer; the old key works on for as long as was asked for."""
     row = await find(visit, visit.request.path_params["id"])
     grace = visit.form.get("grace", "")
-    if not may_hand_out(visit, row["scopes"].split(), ends=row["expires_time"] is not None):
-        return one(visit, row, 403, {"rotate": "Only admins of your account can rotate this key."})
+    if not may_change(visit, row):
+        return one(visit, row, FORBIDDEN, {})
     if not (grace.isascii() and grace.isdigit() and len(grace) <= 3 and int(grace) <= keys.MAX_GRACE_DAYS):  # noqa: PLR2004
         return one(visit, row, UNPROCESSABLE, {"grace": f"Enter 0 to {keys.MAX_GRACE_DAYS} days."})
     change = partial(visit.parts.keys.rotate, row["id"], account=visit.account, commit=noting(visit, "rotate_key"))
@@ -144,11 +160,12 @@ async def rotate(visit: Visit) -> Response:
 async def revoke(visit: Visit) -> Response:
     """Ends a key at once, if its name was typed."""
     row = await find(visit, visit.request.path_params["id"])
+    if not may_change(visit, row):
+        return one(visit, row, FORBIDDEN, {})
     if visit.form.get("typed", "").strip() != row["name"].strip():
         return one(visit, row, UNPROCESSABLE, {"revoke": "The name was not typed as it is, so the key still works."})
     end = partial(visit.parts.keys.revoke, row["id"], account=visit.account, commit=noting(visit, "revoke_key"))
-    if row["revoked_time"] is None:
-        await anyio.to_thread.run_sync(end)
+    await anyio.to_thread.run_sync(end)
     visit.notice(f"The key {row['name']} is revoked. Requests with it are refused from now on.")
     return visit.redirect(HOME)
 

@@ -44,6 +44,7 @@ WORDS = {
     "sign_out_everywhere": "signed out {} everywhere",
     "turn_on_totp": "turned codes on",
     "turn_off_totp": "turned codes off for {}",
+    "lock_codes": "entered so many wrong codes for {} that none is taken any more",
 }
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
-from phonenumbers import SUPPORTED_REGIONS
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -14,10 +13,11 @@ from audiences import names
 from audiences.console import new_check, shapes
 from audiences.console.new_check import Checked
 from audiences.console.routes import Page, Visit
-from audiences.drafts import FIELDS, Draft
+from audiences.drafts import FIELDS, Draft, TooManyDrafts
 from audiences.errors import BadRequest, InvalidField, NoRoom
 from audiences.models import AudienceReport
 from audiences.phones import is_region
+from audiences.turns import Turn
 
 NEW = "/console/new"
 UNPROCESSABLE = 422
@@ -33,17 +33,24 @@ async def show(visit: Visit) -> Response:
     """The form for a file, and what the user has under check already."""
     full = ""
     try:
-        await anyio.to_thread.run_sync(visit.parts.creation.refuse_full_account, visit.account)
-    except NoRoom as refusal:
+        await refuse_full(visit)
+    except (NoRoom, TooManyDrafts) as refusal:
         full = refusal.message
     drafts = await anyio.to_thread.run_sync(visit.parts.drafts.listed, visit.account, visit.user.id)
     return visit.render("new.html", drafts=drafts, full=full, most=visit.parts.settings.max_upload_bytes)
 
 
+async def refuse_full(visit: Visit) -> None:
+    """Raises QuotaExceeded or TooManyDrafts where there is no room for one more file under check."""
+    await anyio.to_thread.run_sync(visit.parts.creation.refuse_full_account, visit.account)
+    await anyio.to_thread.run_sync(visit.parts.drafts.refuse_full, visit.account, visit.user.id)
+
+
 async def receive(visit: Visit) -> Response:
     """The file becomes a draft; on to its check."""
     parts = visit.parts
-    await anyio.to_thread.run_sync(parts.creation.refuse_full_account, visit.account)
+    await visit.admit_upload()
+    await refuse_full(visit)
     async with parts.inbox.receive(visit.request) as upload:
         if upload.problem is not None:
             raise NoFile("No file was chosen.")
@@ -81,7 +88,8 @@ async def create(visit: Visit) -> Response:
         names.check_name(fields["name"])
     except InvalidField as refusal:
         return unnamed(visit, draft, fields, refusal.message)
-    audience_id = await visit.parts.engine.run(publish, visit, Draft(**{**vars(draft), "fields": fields}))
+    turn = Turn(visit.account, draft.size)
+    audience_id = await visit.parts.engine.run(turn, publish, visit, Draft(**{**vars(draft), "fields": fields}))
     report = await anyio.to_thread.run_sync(visit.parts.library.report, visit.account, str(audience_id))
     visit.notice(counted(report))
     return visit.redirect(f"/console/audiences/{audience_id}")
@@ -103,7 +111,8 @@ async def found(visit: Visit) -> Draft:
 
 async def checked(visit: Visit, draft: Draft) -> Response:
     """The check, as a part of the page or with all of it."""
-    return page(visit, draft, await visit.parts.engine.run(new_check.check, visit.parts, draft))
+    turn = Turn(visit.account, draft.size)
+    return page(visit, draft, await visit.parts.engine.run(turn, new_check.check, visit.parts, draft))
 
 
 def page(visit: Visit, draft: Draft, check: Checked | None) -> Response:
@@ -113,7 +122,8 @@ def page(visit: Visit, draft: Draft, check: Checked | None) -> Response:
         chosen |= {"phone_column": check.phone, "sheet": check.sheet}
     stage = "Reading and judging every row… A large file takes some seconds." if check is None else summary(check)
     template = "new_check.html" if visit.is_htmx and check is not None else "new_draft.html"
-    shown: dict[str, Any] = {"draft": draft, "checked": check, "chosen": chosen, "stage": stage, "regions": regions()}
+    shown: dict[str, Any] = {"draft": draft, "checked": check, "chosen": chosen, "stage": stage}
+    shown["regions"] = shapes.regions()
     return visit.render(template, is_part=visit.is_htmx, error="", **shown)
 
 
@@ -155,12 +165,6 @@ def counted(report: AudienceReport) -> str:
     return f"{report.name} is created: {report.accepted:,} of {report.rows:,} rows are contacts" + (
         f" ({', '.join(told)})." if told else "."
     )
-
-
-@cache
-def regions() -> list[tuple[str, str]]:
-    """Codes and names of the countries that national numbers can be read for, by name."""
-    return sorted(((code, shapes.country(code)) for code in SUPPORTED_REGIONS), key=lambda pair: pair[1])
 
 
 PAGES: tuple[Page, ...] = (

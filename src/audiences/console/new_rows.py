@@ -63,7 +63,7 @@ def told(connection: DuckDBPyConnection, judged: Judged, report: Check) -> list[
 
 def stored(judged: Judged, path: Path | None, count: int, rows: int) -> list[Stored]:
     """What was written of the file, as a list of at most one."""
-    return [] if path is None else [Stored(judged.file, path, judged.layout, count, rows)]
+    return [] if path is None else [Stored.at(judged.file, path, judged.layout, count, rows)]
 
 
 def reasons(report: Check) -> dict[str, int]:

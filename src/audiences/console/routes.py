@@ -10,10 +10,12 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from audiences import addresses
 from audiences.console import cookies, render
-from audiences.errors import NotFound
+from audiences.errors import NotFound, TooManyRequests
 from audiences.parts import Parts
 from audiences.sessions import Session
+from audiences.throttle import UPLOADS
 from audiences.users import User
 
 # Who may see a page.
@@ -86,9 +88,23 @@ class Visit:
         return f"user {self.user.id}"
 
     @property
+    def service(self) -> str:
+        """The service's address, for links and commands; without the setting, what the browser calls it."""
+        host = self.request.headers.get("host", "")
+        return addresses.of_service(self.parts.settings, f"{'https' if self.is_https else 'http'}://{host}")
+
+    @property
     def is_htmx(self) -> bool:
         """Whether a script of the page asks, which wants a part of a page and not a whole one."""
         return self.request.headers.get("hx-request") == "true"
+
+    async def admit_upload(self) -> None:
+        """Counts an upload of the user, before its body is read. Raises TooManyRequests."""
+        try:
+            await self.parts.throttle.admit(UPLOADS, self.actor)
+        except TooManyRequests:
+            self.parts.usage.count_throttled(self.account)
+            raise
 
     def number(self, name: str = "id") -> int:
         """The id in the path. Raises NotFound for what cannot be one."""

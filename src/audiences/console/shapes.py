@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup
+from phonenumbers import SUPPORTED_REGIONS
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
@@ -52,6 +53,12 @@ def countries() -> Mapping[str, str]:
     # What that list abbreviates, and two that it does not have.
     ours = {"GB": "United Kingdom", "001": "International", "XK": "Kosovo"}
     return dict(lines) | ours
+
+
+@cache
+def regions() -> list[tuple[str, str]]:
+    """Codes and names of the countries that national numbers can be read for, by name."""
+    return sorted(((code, country(code)) for code in SUPPORTED_REGIONS), key=lambda pair: pair[1])
 
 
 @cache

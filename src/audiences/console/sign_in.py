@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import anyio.to_thread
 from starlette.responses import Response
 
-from audiences import users
+from audiences import tokens, users
 from audiences.console import door, trouble
 from audiences.console.door import HOME, SIGN_IN
 from audiences.console.routes import NOBODY, USER, Page, Visit
@@ -57,13 +58,14 @@ async def sign_in(visit: Visit) -> Response:
     to = door.local(visit.form.get("next", ""))
     try:
         await visit.parts.throttle.admit_sign_in(door.address(visit), email)
-        ask = partial(visit.parts.users.authenticate, email, visit.form.get("password", ""), code or None)
-        user = await anyio.to_thread.run_sync(ask, limiter=door.password_places(visit))
+        await enter(visit, partial(visit.parts.users.authenticate, email, visit.form.get("password", ""), code or None))
     except users.CodeNeeded:
         return form(visit, Told(email, to, needs_code=True), 200)
     except users.WrongCode:
         wrong = "This code is not right, or was used already. Wait for the next one."
         return form(visit, Told(email, to, code_error=wrong, needs_code=True), UNPROCESSABLE)
+    except users.CodesLocked as refusal:
+        return form(visit, Told(email, to, error=str(refusal)), UNPROCESSABLE)
     except users.WrongCredentials:
         wrong = "Email and password do not go together. Check both; capital letters count in the password."
         return form(visit, Told(email, to, error=wrong), UNPROCESSABLE)
@@ -71,7 +73,6 @@ async def sign_in(visit: Visit) -> Response:
         response = form(visit, Told(email, to, error=refusal.message), TOO_MANY)
         response.headers.update(refusal.headers)
         return response
-    await start_session(visit, user.id)
     return visit.redirect(to)
 
 
@@ -85,12 +86,19 @@ def form(visit: Visit, told: Told, status: int) -> Response:
     return response
 
 
-async def start_session(visit: Visit, user_id: str) -> None:
-    """A new session for the user, in place of the one that the browser may have held; the visit goes on in it."""
-    if visit.session_cookie is not None:
-        await anyio.to_thread.run_sync(visit.parts.sessions.end, visit.session_cookie)
-    cookie = await anyio.to_thread.run_sync(visit.parts.sessions.start, user_id)
-    visit.enter(cookie, await anyio.to_thread.run_sync(visit.parts.sessions.find, cookie))
+async def enter(visit: Visit, prove: Callable[..., object]) -> None:
+    """Goes on in the session that `prove` begins, in place of the one that the browser may have held.
+
+    `prove` hashes a password, and begins the session in the very transaction that lets the user in. Raises what that
+    does, and SignInNeeded where no session began (a code is needed as well) or it has ended already.
+    """
+    sessions, cookie = visit.parts.sessions, tokens.mint()
+    begin = partial(sessions.begin, cookie=cookie, instead_of=visit.session_cookie)
+    await anyio.to_thread.run_sync(partial(prove, begin=begin), limiter=door.password_places(visit))
+    session = await anyio.to_thread.run_sync(sessions.find, cookie)
+    if session is None:
+        raise door.SignInNeeded(SIGN_IN)
+    visit.enter(cookie, session)
 
 
 async def sign_out(visit: Visit) -> Response:
@@ -116,17 +124,13 @@ async def welcome(visit: Visit) -> Response:
     try:
         # By the link, never by the email: that is whatever the visitor says, and is somebody else's to sign in with.
         await visit.parts.throttle.admit_sign_in(door.address(visit), token)
-        use = partial(visit.parts.users.use_link, token, password, email)
-        user = await anyio.to_thread.run_sync(use, limiter=door.password_places(visit))
+        await enter(visit, partial(visit.parts.users.use_link, token, password, email))
     except users.LinkGone:
         return gone(visit)
     except users.WeakPassword as refusal:
         return await welcome_form(visit, token, UNPROCESSABLE, {"password": str(refusal)})
     except (users.InvalidEmail, users.EmailTaken) as refusal:
         return await welcome_form(visit, token, UNPROCESSABLE, {"email": str(refusal)})
-    if user.has_totp:  # a link stands for the password, not for the device
-        return visit.redirect(SIGN_IN)
-    await start_session(visit, user.id)
     return visit.redirect(HOME)
 
 

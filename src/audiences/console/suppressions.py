@@ -13,18 +13,19 @@ from typing import Any
 
 import anyio.to_thread
 import msgspec
-from phonenumbers import SUPPORTED_REGIONS
 from starlette.responses import Response
 
 from audiences.accept import CSV
 from audiences.api.downloads import Bytes, Download
-from audiences.console import shapes
+from audiences.console import shapes, trouble
+from audiences.console.audience_download import Told
 from audiences.console.routes import Page, Visit
 from audiences.console.suppressing import carry_out, carry_out_file, judge_typed, typed_phone
-from audiences.errors import REASON_SENTENCES, InvalidField, NotFound, Reason
+from audiences.errors import REASON_SENTENCES, InvalidField, NotFound, Reason, Refusal
 from audiences.exports.pieces import contents
 from audiences.store import suppressions as stored
 from audiences.suppression_file import Kind
+from audiences.turns import Turn
 
 HOME = "/console/suppressions"
 UNPROCESSABLE = 422
@@ -76,9 +77,8 @@ def counted(visit: Visit) -> dict[str, Any]:
 
 def number_context(visit: Visit) -> dict[str, Any]:
     """What the form of one number shows, with what was typed."""
-    regions = sorted(((code, shapes.country(code)) for code in SUPPORTED_REGIONS), key=lambda pair: pair[1])
     typed = {"phone": visit.form.get("phone", ""), "region": visit.form.get("default_region", "")}
-    return {"regions": [("", "None: with country code"), *regions], "found": None, "error": None, **typed}
+    return {"regions": [("", "None: with country code"), *shapes.regions()], "found": None, "error": None, **typed}
 
 
 async def answer_number(visit: Visit, status: int = 200, **told: Any) -> Response:  # noqa: ANN401
@@ -91,7 +91,7 @@ async def answer_number(visit: Visit, status: int = 200, **told: Any) -> Respons
 async def find(visit: Visit) -> Response:
     """Whether a number is on the list, erased or not."""
     try:
-        phone = await visit.parts.engine.run(typed_phone, visit)
+        phone = await visit.parts.engine.run(Turn(visit.account), typed_phone, visit)
     except InvalidField as refusal:
         return await answer_number(visit, UNPROCESSABLE, error=refusal.message)
     return await answer_number(visit, found=await looked_up(visit, phone))
@@ -117,10 +117,9 @@ async def remove(visit: Visit) -> Response:
 
 async def change_number(visit: Visit, kind: Kind) -> Response:
     """Changes the list by the number of the form, and goes back to it."""
-    if kind == "add":
-        await anyio.to_thread.run_sync(visit.parts.creation.refuse_full_account, visit.account)
     try:
-        _, changed = await visit.parts.engine.run(carry_out, visit, kind, partial(judge_typed, visit), None)
+        judge = partial(judge_typed, visit)
+        _, changed = await visit.parts.engine.run(Turn(visit.account), carry_out, visit, kind, judge, None)
     except InvalidField as refusal:
         return await answer_number(visit, UNPROCESSABLE, error=refusal.message)
     done = {
@@ -132,12 +131,24 @@ async def change_number(visit: Visit, kind: Kind) -> Response:
 
 
 async def add_file(visit: Visit) -> Response:
-    """Puts a file's numbers on the list; the answer says what became of its rows."""
-    await anyio.to_thread.run_sync(visit.parts.creation.refuse_full_account, visit.account)
+    """Puts a file's numbers on the list, however full the account is; the answer says what became of its rows."""
+    try:
+        return await added(visit)
+    except Refusal as refusal:
+        response = trouble.refused(visit, refusal)
+        if visit.is_htmx:  # the dialog is open, and covers the place of notices
+            response.headers["HX-Retarget"] = "#file-result"
+        return response
+
+
+async def added(visit: Visit) -> Response:
+    """The same, or raises a Refusal."""
+    await visit.admit_upload()
     async with visit.parts.inbox.receive(visit.request) as upload:
         # A field that was left empty says nothing.
         fields = {name: text for name, text in upload.fields.items() if text.strip()}
-        numbers, changed = await visit.parts.engine.run(carry_out_file, visit, upload, fields)
+        turn = Turn(visit.account, upload.size)
+        numbers, changed = await visit.parts.engine.run(turn, carry_out_file, visit, upload, fields)
     samples = msgspec.json.decode(numbers.samples)[:10]
     reasons = [(REASON_SENTENCES[Reason(reason)], count) for reason, count in numbers.by_reason.items()]
     told = {"numbers": numbers, "changed": changed, "reasons": reasons, "samples": samples}
@@ -151,13 +162,13 @@ async def download(visit: Visit) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{FILE}"'}
     if visit.request.method == "HEAD":
         return Response(None, media_type=CSV, headers=headers)
-    return Download(whole_list(visit), CSV, headers)
+    return Told(visit, Download(whole_list(visit), CSV, headers))
 
 
 @asynccontextmanager
 async def whole_list(visit: Visit) -> AsyncIterator[Bytes]:
     """The list as a file that is gone behind the block. Raises EngineFull."""
-    async with visit.parts.exports.place() as folder:
+    async with visit.parts.exports.place(visit.account) as folder:
         path = folder / "list.csv"
         await anyio.to_thread.run_sync(visit.parts.suppressions.write_csv, visit.account, None, path)
         yield Bytes(contents(path), path.stat().st_size)

@@ -19,7 +19,7 @@ PAGES: dict[int, tuple[str, str]] = {
     409: ("Something else is under way", "Wait a moment, then reload the page."),
     413: ("That is too large", "Send less at a time."),
     422: ("That did not work", "Go back, mend it, and send it again."),
-    429: ("Too many tries", "Wait a little, then go on."),
+    429: ("Too much in a short time", "Wait a little, then go on."),
     500: ("This is our fault", "Try again. If it happens once more, give the operator the request id."),
     503: ("Not just now", "Try again in a moment."),
     507: ("There is no room", "Delete what you no longer need, or ask the operator for room."),
@@ -33,7 +33,7 @@ def refused(visit: Visit, refusal: Refusal) -> Response:
     """The page of a refusal, or for a script the notice that it shows in the page that is open."""
     title, step = PAGES.get(refusal.status, PAGES[400])
     message = NOWHERE if isinstance(refusal, NotFound) else refusal.message
-    # A refusal of the console's own may know better what to do next.
+    # Some know better what to do next.
     step = getattr(refusal, "step", step)
     return page(visit, refusal.status, title, message, step, refusal.headers)
 

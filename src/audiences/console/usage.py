@@ -22,7 +22,7 @@ async def show(visit: Visit) -> Response:
     used = await anyio.to_thread.run_sync(stored_bytes, visit)
     settings = visit.parts.settings
     limits = [
-        ("Uploads", written(settings.rate_limit), "for each key"),
+        ("Uploads", written(settings.rate_limit), "for each key, and for each user of the console"),
         ("Other requests", written(settings.read_rate_limit), "for each key"),
         ("Failed authentications", written(settings.failed_auth_limit), "for each address that they come from"),
         ("Tries to sign in", written(settings.sign_in_limit), "for each address and each email"),

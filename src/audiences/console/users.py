@@ -11,7 +11,7 @@ from functools import partial
 import anyio.to_thread
 from starlette.responses import Response
 
-from audiences import users
+from audiences import addresses, users
 from audiences.console.routes import ADMIN, Page, Visit
 from audiences.users import UnknownUser, User, UserRefusal
 
@@ -48,8 +48,7 @@ async def invite(visit: Visit) -> Response:
 
 def linked(visit: Visit, user: User, token: str) -> Response:
     """The one page that shows a link."""
-    scheme, host = "https" if visit.is_https else "http", visit.request.headers.get("host", "")
-    return visit.render("users_link.html", person=user, link=f"{scheme}://{host}/console/welcome?link={token}")
+    return visit.render("users_link.html", person=user, link=addresses.welcome(visit.service, token))
 
 
 async def find(visit: Visit) -> User:

@@ -79,7 +79,7 @@ class People:
         plan = msgspec.convert(row["layout"], Layout)
 
         def part(name: str | None) -> Stored | None:
-            return None if name is None else Stored(row["position"], self.files.local(name), plan)
+            return None if name is None else Stored(row["position"], partial(self.files.local, name), plan)
 
         return Source(part(row["contacts_object"]), part(row["rejects_object"]))
 

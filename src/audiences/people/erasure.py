@@ -136,7 +136,7 @@ class Erasure:
 
     def publish(self, commit: Commit, *, suppressed: bool) -> Erased | None:
         """The commit point; what was erased, or None if a file has changed, come, or got lost since then."""
-        with self.database.write() as connection:
+        with self.database.write(self.account) as connection:
             there = stored.objects(connection, self.account)
             if any(key not in self.looked or self.looked[key].objects != names for key, names in there.items()):
                 return None
@@ -160,10 +160,7 @@ class Erasure:
 
     def is_stored(self, name: str) -> bool:
         """Whether the file is there: a hold lapses if its node stood still, and the sweeper may have come by."""
-        try:
-            return self.files.local(name).exists()
-        except FileNotFoundError:
-            return False
+        return self.files.exists(name)
 
 
 def objects_of(file: Kept) -> Objects:

@@ -8,11 +8,28 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    cast,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.engine import RowMapping
 
 from audiences.store import reads
 from audiences.store.schema import audience_files, audiences, drafts, suppression_lists
+
+# A sum of whole numbers is none to PostgreSQL unless one says so.
+USER_COUNT = cast(func.coalesce(func.sum(audience_files.c.accepted), 0), BigInteger).label("user_count")
 
 
 @dataclass(frozen=True)
@@ -71,7 +88,7 @@ def page(
         audience_files, and_(audience_files.c.audience_id == audiences.c.id, counts_in(audiences.c.version))
     )
     chosen: Select[tuple[object, ...]] = (
-        select(audiences, func.coalesce(func.sum(audience_files.c.accepted), 0).label("user_count"))
+        select(audiences, USER_COUNT)
         .select_from(joined)
         .where(audiences.c.account_id == account, audiences.c.deleted_time.is_(None))
         .group_by(audiences.c.id)
@@ -99,7 +116,7 @@ def sorted_page(
     `name` must be contained in theirs, whatever the case; `beyond` is the (`sort_key`, id) that they come after.
     """
     counted = (
-        select(audiences, func.coalesce(func.sum(audience_files.c.accepted), 0).label("user_count"))
+        select(audiences, USER_COUNT)
         .select_from(audiences.outerjoin(audience_files, current_files()))
         .where(named(account, name))
         .group_by(audiences.c.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.engine import RowMapping
 
 from audiences.store.schema import audit
@@ -27,3 +27,13 @@ def every(connection: Connection, account: int) -> list[RowMapping]:
     """All records of the account, oldest first."""
     chosen = select(audit).where(audit.c.account_id == account).order_by(audit.c.id)
     return list(connection.execute(chosen).mappings())
+
+
+def remove_older(connection: Connection, until: int, limit: int) -> int:
+    """Removes those of the `limit` oldest records that were made by then; how many.
+
+    Ids go up with time, so the oldest records are found without a look at all the others.
+    """
+    oldest = select(audit.c.id, audit.c.created_time).order_by(audit.c.id).limit(limit).subquery()
+    over = select(oldest.c.id).where(oldest.c.created_time <= until)
+    return connection.execute(delete(audit).where(audit.c.id.in_(over))).rowcount

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Connection, inspect, make_url, text
+from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
-from audiences.errors import CannotOpen, DiskFull
+from audiences.errors import CannotOpen, out_of_reach
+from audiences.store.backend import Backend
+from audiences.store.sqlite import Sqlite
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # The newest migration. A test holds it against the scripts; so a start need not load Alembic to find nothing to do.
-HEAD = "0003"
-
-# Seconds that a writer waits for the one before it. Writes are short: a row or two and a sync.
-BUSY_TIMEOUT_S = 30
+HEAD = "0004"
 
 
 class SchemaTooNew(CannotOpen):
@@ -30,43 +28,62 @@ class Database:
     """Transactions on one catalog.
 
     `read()` and `write()` are context managers over a connection; what `write()` did commits at its end, or not at all
-    if it raises. A write on SQLite takes the one write lock at its begin, so that it never fails in the middle.
+    if it raises. Both raise NotReady where the database does not answer; after a write it is not known then whether it
+    committed.
     """
 
-    def __init__(self, url: str) -> None:
-        self.engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
-        configure_sqlite(self.engine)
-        self.writer = self.engine.execution_options(writes=True)
+    def __init__(self, url: str, connections: int = 10) -> None:
+        self.backend = backend_of(url, connections)
+        self.engine = self.backend.engine
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the catalog."""
-        with self.engine.begin() as connection:
+        with self.in_our_words(), self.backend.reader.begin() as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that may change the catalog; committed and synced at the end of the block."""
+    def write(self, account: int | None = None) -> Iterator[Connection]:
+        """A transaction that may change what is of `account`, or with None anything; committed and synced at its end.
+
+        What it looks up stays as it is until then: it waits for writes of the same account, or with None for all.
+        """
+        with self.in_our_words(), self.backend.writer.begin() as connection:
+            self.backend.take_turn(connection, account)
+            yield connection
+
+    @contextmanager
+    def in_our_words(self) -> Iterator[None]:
+        """Raises a Refusal for what the database fails at without a fault of ours."""
         try:
-            with self.writer.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_FULL":
-                raise DiskFull("The server has no room for its catalog. Try later, or tell the operator.") from error
-            raise
+            yield
+        except NoConnection:
+            raise out_of_reach("its catalog") from None
+        except DBAPIError as error:
+            refusal = self.backend.refusal(error)
+            if refusal is None:
+                raise
+            raise refusal from error
+
+    def alone(self, work: int) -> AbstractContextManager[bool]:
+        """Whether no other node does `work`, a number of ours, while the block lasts."""
+        return self.backend.alone(work)
 
     def migrate(self) -> None:
         """Brings the schema up to `HEAD`. Raises SchemaTooNew if it is beyond, CannotOpen if it is no catalog."""
         try:
             version = self.schema_version()
+            if version != HEAD:
+                upgrade(self.backend)
         except DatabaseError as error:
-            raise CannotOpen(f"The catalog {self.engine.url.database} cannot be opened: {error.orig}.") from None
-        if version != HEAD:
-            upgrade(self.engine)
+            where = self.engine.url.render_as_string(hide_password=True)
+            reason = str(error.orig).strip().partition("\n")[0]
+            raise CannotOpen(f"The catalog {where} cannot be opened: {reason}.") from None
 
     def schema_version(self) -> str | None:
         """The name of the newest migration that was run, or None on an empty database."""
         with self.engine.connect() as connection:
+            self.backend.check(connection)
             if not inspect(connection).has_table("alembic_version"):
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -77,32 +94,34 @@ class Database:
             return connection.execute(text("SELECT 1")).scalar() == 1
 
     def empty_log(self) -> None:
-        """Moves SQLite's write-ahead log into the database and empties it, so that nothing deleted is left in it.
-
-        Transactions under way are waited for, up to `BUSY_TIMEOUT_S`; then the log keeps it until the next time.
-        """
-        if self.engine.dialect.name == "sqlite":
-            with self.engine.connect() as connection:
-                # It has to be outside of a transaction; SQLAlchemy begins one with its first own statement.
-                raw = connection.connection.dbapi_connection
-                assert raw is not None  # noqa: S101 - a connection that is open has one
-                with suppress(sqlite3.OperationalError):
-                    raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Leaves nothing of what was deleted in the database's own log, as far as this server can."""
+        self.backend.empty_log()
 
     def close(self) -> None:
         """Closes every connection."""
         self.engine.dispose()
 
 
-def upgrade(engine: Engine) -> None:
-    """Runs the missing migrations in order. Raises SchemaTooNew."""
+def backend_of(url: str, connections: int) -> Backend:
+    """The kind of database that the address is one of."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite":
+        return Sqlite(address)
+    from audiences.store.postgres import Postgres
+
+    return Postgres(address, connections)
+
+
+def upgrade(backend: Backend) -> None:
+    """Runs the missing migrations in order, while no other node does. Raises SchemaTooNew."""
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with engine.execution_options(writes=True).begin() as connection:
+    with backend.writer.begin() as connection:
+        backend.take_turn(connection, None)
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
@@ -111,24 +130,3 @@ def upgrade(engine: Engine) -> None:
                 "The catalog was written by a newer release of Audiences than this one. Install that release, "
                 "or restore a backup that this one made."
             ) from error
-
-
-def configure_sqlite(engine: Engine) -> None:
-    """Makes every connection keep its promise: a commit is on the disk when it returns (architecture, publish)."""
-
-    @event.listens_for(engine, "connect")
-    def set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
-        connection.isolation_level = None  # BEGIN is ours, below
-        # SQLite's own folds the case of ASCII alone; names are of any script.
-        connection.create_function("lower", 1, lambda text: text and text.casefold(), deterministic=True)
-        # What is deleted is overwritten, too: the catalog may have quoted a person who was erased.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
-        if found != ["wal", 2]:
-            raise RuntimeError(f"SQLite would lose commits on power loss: journal_mode, synchronous = {found}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 from sqlalchemy.engine import RowMapping
 
 from audiences.store.schema import drafts
@@ -25,6 +25,12 @@ def listed(connection: Connection, account: int, user: str, since: int) -> list[
     """The user's drafts made after `since`, newest first."""
     chosen = select(drafts).where(of_user(account, user, since)).order_by(drafts.c.created_time.desc())
     return list(connection.execute(chosen).mappings())
+
+
+def count(connection: Connection, account: int, user: str, since: int) -> int:
+    """How many drafts the user has that were made after `since`."""
+    chosen = select(func.count()).select_from(drafts).where(of_user(account, user, since))
+    return connection.execute(chosen).scalar_one()
 
 
 def of_user(account: int, user: str, since: int) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """Files that stay: contacts and rejects as Parquet, drafts as they were sent; each under a name that is used once.
 
-`FileStore` is the contract, `FolderStore` the embedded backend; `tests/test_store.py` has the suite for
-every backend.
+`FileStore` is the contract, `FolderStore` the embedded backend, `objects` the one that nodes can share;
+`tests/file_store_contract.py` has the suite for every backend.
 """
 
 from __future__ import annotations
@@ -10,22 +10,46 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from audiences.errors import NotReady, Refusal
+
 # The kind of file that is no Parquet: one under check in the console, as it was sent.
 DRAFT = "draft"
+
+# What `put` hands out, and all that the other calls accept: no name can leave the store.
+NAME = re.compile(r"[0-9a-f]{2}/(?:[a-z]+-[0-9a-f]{32}\.parquet|draft-[0-9a-f]{32}\.upload)")
+
+# Asks the catalog: those of the names that it refers to.
+InUse = Callable[[Collection[str]], Collection[str]]
 
 
 class FileStore(Protocol):
     """What the rest of the program may ask of any backend. All calls block; run them in a thread."""
 
     def put(self, source: Path, kind: str) -> str:
-        """Takes the file at `source` over and returns its new name; it is on stable storage when this returns."""
+        """Takes the file at `source` over and returns its new name; it is on stable storage when this returns.
+
+        `source` has to lie on the data folder's file system; it is left if this raises. What may have been stored by
+        then, though nobody could be told so, is removed by the sweeper.
+        """
 
     def local(self, name: str) -> Path:
-        """A path under which the file can be read. Raises FileNotFoundError."""
+        """A path under which the file can be read.
+
+        It can be read, unless it is removed, for as long as the returned object itself is held by somebody: a path made
+        from it, or its text, holds nothing. Raises FileNotFoundError; NotReady, EngineFull or DiskFull where it would
+        have to be fetched and cannot be.
+        """
+
+    def prepare(self, names: Collection[str]) -> Mapping[str, Path]:
+        """What `local` returns for each of the names, several being fetched at once. Raises what `local` raises."""
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is in the store itself, whatever copies there are of it."""
 
     def remove(self, name: str) -> None:
         """Removes the file; nothing happens if there is none."""
@@ -36,6 +60,43 @@ class FileStore(Protocol):
     def reachable(self) -> bool:
         """Whether files can be put and read; it raises where they cannot."""
 
+    def trim(self, in_use: InUse) -> int:
+        """Removes copies of this node's own that are not in use; how many.
+
+        So a file that another node removed goes from here as well. The copies are listed first, and `in_use` is asked
+        second, some hundreds of names at a time.
+        """
+
+
+class Overtaken(Exception):
+    """Raised in a transaction that stores files: what they were made from has changed meanwhile."""
+
+
+def left_to_the_sweeper() -> suppress:
+    """What a removal is wrapped in whose reason has been decided: it must not look as if that had failed."""
+    return suppress(OSError, NotReady)
+
+
+@contextmanager
+def stored_together(files: FileStore, sources: Mapping[str, Path]) -> Iterator[dict[str, str]]:
+    """Puts the files, each by its kind, and yields their names; the block commits the row that makes them count.
+
+    If it certainly did not, they are removed again. Where nobody knows, since the catalog was lost on the way or the
+    process is ending, they stay: the sweeper asks the catalog once it is back.
+    """
+    names: dict[str, str] = {}
+    try:
+        for kind, source in sources.items():
+            names[kind] = files.put(source, kind)
+        yield names
+    except NotReady:
+        raise
+    except (Refusal, Overtaken, OSError):
+        for name in names.values():
+            with left_to_the_sweeper():
+                files.remove(name)
+        raise
+
 
 class FolderStore:
     """Files in a folder of the local disk, spread over 256 subfolders.
@@ -43,9 +104,6 @@ class FolderStore:
     Durable in the order that the architecture gives: the file's bytes are synced, then it is renamed into place, then
     the folder that holds its name is synced. `source` has to lie on the same file system.
     """
-
-    # What `put` hands out, and all that `local` and `remove` accept: no name can leave the folder.
-    NAME = re.compile(r"[0-9a-f]{2}/(?:[a-z]+-[0-9a-f]{32}\.parquet|draft-[0-9a-f]{32}\.upload)")
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,9 +114,8 @@ class FolderStore:
 
     def put(self, source: Path, kind: str) -> str:
         """See FileStore. Raises OSError, and then leaves nothing under the new name."""
-        token = secrets.token_hex(16)
-        name = f"{token[:2]}/{kind}-{token}.{'upload' if kind == DRAFT else 'parquet'}"
-        target = self.local(name)
+        name = new_name(kind)
+        target = self.folder / name
         sync(source)
         source.rename(target)
         try:
@@ -69,26 +126,51 @@ class FolderStore:
         return name
 
     def local(self, name: str) -> Path:
-        """See FileStore. Raises ValueError for a name that `put` never gave."""
-        if self.NAME.fullmatch(name) is None:
-            raise ValueError("not a name of this store")
-        return self.folder / name
+        """See FileStore. A file stays where it is until it is removed. Raises ValueError for what is no name."""
+        path = self.folder / checked(name)
+        path.stat()
+        return path
+
+    def prepare(self, names: Collection[str]) -> Mapping[str, Path]:
+        """See FileStore. There is nothing to fetch."""
+        return {name: self.local(name) for name in names}
+
+    def exists(self, name: str) -> bool:
+        """See FileStore."""
+        return (self.folder / checked(name)).exists()
 
     def remove(self, name: str) -> None:
         """See FileStore."""
-        self.local(name).unlink(missing_ok=True)
+        (self.folder / checked(name)).unlink(missing_ok=True)
 
     def names(self, older_than_s: float) -> Iterator[str]:
         """See FileStore. Foreign files are left out."""
         latest = time.time() - older_than_s
         for path in self.folder.glob("??/*-*"):
             name = f"{path.parent.name}/{path.name}"
-            if self.NAME.fullmatch(name) and path.stat().st_mtime <= latest:
+            if NAME.fullmatch(name) and path.stat().st_mtime <= latest:
                 yield name
 
     def reachable(self) -> bool:
         """See FileStore."""
         return os.access(self.folder / "00", os.R_OK | os.W_OK | os.X_OK)
+
+    def trim(self, in_use: InUse) -> int:  # noqa: ARG002 - the contract's
+        """See FileStore. There are no copies here."""
+        return 0
+
+
+def new_name(kind: str) -> str:
+    """A name that no file has had or will have."""
+    token = secrets.token_hex(16)
+    return f"{token[:2]}/{kind}-{token}.{'upload' if kind == DRAFT else 'parquet'}"
+
+
+def checked(name: str) -> str:
+    """The name. Raises ValueError for one that `put` never gave."""
+    if NAME.fullmatch(name) is None:
+        raise ValueError("not a name of this store")
+    return name
 
 
 def sync(path: Path) -> None:

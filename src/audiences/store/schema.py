@@ -177,7 +177,8 @@ secret_keys = Table(
 )
 
 # People who sign in to the console. `password_hash` is argon2's text, NULL until the first link was used; `totp_secret`
-# is set once a first code was entered with it.
+# is set once a first code was entered with it. `wrong_codes` counts those that came after the right password since a
+# right one came.
 users = Table(
     "users",
     metadata,
@@ -188,6 +189,7 @@ users = Table(
     Column("password_hash", String(255)),
     Column("totp_secret", String(64)),
     Column("totp_used", BigInteger),
+    Column("wrong_codes", Integer, nullable=False, server_default="0"),
     Column("time_zone", String(64), nullable=False, server_default="UTC"),
     Column("created_time", BigInteger, nullable=False),
     Column("last_sign_in_time", BigInteger),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, delete, select, text, tuple_
 from sqlalchemy.engine import RowMapping
 
 from audiences.store.schema import usage
@@ -29,3 +29,10 @@ def since(connection: Connection, account: int, day: int) -> list[RowMapping]:
     """The account's days from that one on, oldest first; a day on which nothing happened has no row."""
     chosen = select(usage).where(usage.c.account_id == account, usage.c.day >= day).order_by(usage.c.day)
     return list(connection.execute(chosen).mappings())
+
+
+def remove_older(connection: Connection, until: int, limit: int) -> int:
+    """Removes what is counted of that day and the days before it, at most `limit` rows of it; how many."""
+    key = (usage.c.account_id, usage.c.day)
+    over = select(*key).where(usage.c.day <= until).limit(limit)
+    return connection.execute(delete(usage).where(tuple_(*key).in_(over))).rowcount

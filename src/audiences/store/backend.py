@@ -1,0 +1,40 @@
+"""What the catalog needs of a database beyond SQL: how writes take turns, and what its errors mean.
+
+`sqlite` and `postgres` are the two that there are; the statements are the same on both.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from audiences.errors import Refusal
+
+
+class Backend(Protocol):
+    """One kind of database. `reader` and `writer` are its engine, with what each kind of transaction needs."""
+
+    engine: Engine
+    reader: Engine
+    writer: Engine
+
+    def take_turn(self, connection: Connection, account: int | None) -> None:
+        """Waits, at the begin of a write, until no other one that it must not overlap is under way.
+
+        That is any other one for None, and any other one of the same account for an account.
+        """
+
+    def alone(self, work: int) -> AbstractContextManager[bool]:
+        """Whether nobody else does `work` while the block lasts; nodes that find it taken leave it to the other."""
+
+    def check(self, connection: Connection) -> None:
+        """Raises CannotOpen if the database cannot keep the catalog's promises."""
+
+    def refusal(self, error: DBAPIError) -> Refusal | None:
+        """What a caller is told, if the error is no fault of ours."""
+
+    def empty_log(self) -> None:
+        """Leaves nothing of what was deleted in a log that this server could empty."""

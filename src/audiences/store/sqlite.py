@@ -1,0 +1,73 @@
+"""The catalog on SQLite: one file in the data folder, one process, one writer at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from audiences.errors import DiskFull, Refusal, out_of_reach
+
+# Seconds that a writer waits for the one before it. Writes are short: a row or two and a sync.
+BUSY_TIMEOUT_S = 30
+
+
+class Sqlite:
+    """See `Backend`. A write takes the one write lock at its begin, so that it never fails in the middle."""
+
+    def __init__(self, url: URL) -> None:
+        self.engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+        event.listen(self.engine, "connect", set_pragmas)
+        event.listen(self.engine, "begin", begin)
+        self.reader: Engine = self.engine
+        self.writer: Engine = self.engine.execution_options(writes=True)
+
+    def take_turn(self, connection: Connection, account: int | None) -> None:
+        """See Backend: BEGIN IMMEDIATE did."""
+
+    @contextmanager
+    def alone(self, work: int) -> Iterator[bool]:  # noqa: ARG002 - whatever it is
+        """See Backend: whoever serves holds the lock of the data folder."""
+        yield True
+
+    def check(self, connection: Connection) -> None:
+        """See Backend: every connection is checked as it is made."""
+
+    def refusal(self, error: DBAPIError) -> Refusal | None:
+        """See Backend."""
+        name = getattr(error.orig, "sqlite_errorname", "")
+        if name == "SQLITE_FULL":
+            return DiskFull("The server has no room for its catalog. Try later, or tell the operator.")
+        return out_of_reach("its catalog") if name == "SQLITE_BUSY" else None
+
+    def empty_log(self) -> None:
+        """See Backend. Transactions under way are waited for; after `BUSY_TIMEOUT_S` the log stays as it is."""
+        with self.engine.connect() as connection:
+            # It has to be outside of a transaction; SQLAlchemy begins one with its first own statement.
+            raw = connection.connection.dbapi_connection
+            assert raw is not None  # noqa: S101 - a connection that is open has one
+            with suppress(sqlite3.OperationalError):
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+    """Makes a new connection keep its promise: a commit is on the disk when it returns (architecture, publish)."""
+    connection.isolation_level = None  # BEGIN is ours, below
+    # SQLite's own folds the case of ASCII alone; names are of any script.
+    connection.create_function("lower", 1, lambda text: text and text.casefold(), deterministic=True)
+    # What is deleted is overwritten, too: the catalog may have quoted a person who was erased.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    if found != ["wal", 2]:
+        raise RuntimeError(f"SQLite would lose commits on power loss: journal_mode, synchronous = {found}")
+
+
+def begin(connection: Connection) -> None:
+    """Begins a transaction, which takes the write lock at once if it writes."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
