@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from audiences import clock
 from audiences.console import audience_hours, audience_words
@@ -18,6 +19,7 @@ from audiences.exports import MAX_OF_ACCOUNT
 from audiences.library import RESTORABLE
 from audiences.store import audiences as stored
 from audiences.store import audit
+from audiences.store.schema import audiences
 from audiences.user import MEMBER
 from console import TOKEN, post, signed_in, text, token
 from support import Client, Made, Service
@@ -159,8 +161,7 @@ def test_a_deleted_audience_is_listed_until_it_cannot_be_restored(desk: Desk) ->
     assert "Can be restored until" not in desk.page("/console/audiences")
     assert desk.actions()[-2:] == [("user", "delete"), ("user", "restore")]
     with desk.service.parts.database.write() as connection:
-        row = {"deleted_time": clock.now() - RESTORABLE}
-        stored.change(connection, int(made.id), **row)
+        connection.execute(update(audiences).values(deleted_time=clock.now() - RESTORABLE))
     assert "Can be restored until" not in desk.page("/console/audiences")
 
 

@@ -57,6 +57,38 @@ def test_the_newest_migration_is_the_one_that_the_code_knows(catalog: Database) 
     catalog.migrate()  # and again does nothing
 
 
+def named(catalog: Database, name: str) -> list[str]:
+    """The names of the audiences that are found by `name`, in order of the names."""
+    order = audiences.Order("name", descending=False)
+    with catalog.read() as connection:
+        found = audiences.sorted_page(connection, 1, name=name, order=order, beyond=None, limit=100)
+        paged = audiences.page(connection, 1, name=name, after=None, limit=None)
+    assert {row["name"] for row in found} == {row["name"] for row in paged}
+    return [row["name"] for row in found]
+
+
+NAMES = ["Straße", "STRASSE 2", "Ünïcode", "ünïcode b", "Σίσυφος", "100%_sure", "1000 sure"]
+
+
+def test_names_are_found_and_sorted_alike_on_both_catalogs(catalog: Database) -> None:
+    catalog.migrate()
+    with catalog.write() as connection:
+        accounts.add(connection, "default", 0)
+        row = {"account_id": 1, "type": "Static", "version": 1, "created_time": 0, "updated_time": 0}
+        for number, name in enumerate(NAMES):
+            audiences.add(connection, row | {"id": 10**11 + number, "name": name})
+        # As a node of the release before writes it, which goes on while others are upgraded.
+        values = "100000000099, 1, 'Older', 'Static', 1, 0, 0"
+        columns = "id, account_id, name, type, version, created_time, updated_time"
+        connection.execute(text(f"INSERT INTO audiences ({columns}) VALUES ({values})"))
+    assert named(catalog, "strasse") == ["Straße", "STRASSE 2"]
+    assert named(catalog, "ÜNÏ") == ["Ünïcode", "ünïcode b"]
+    assert named(catalog, "ΣΊΣΥΦΟΣ") == ["Σίσυφος"]
+    assert named(catalog, "0%_") == ["100%_sure"]
+    assert named(catalog, "oldER") == ["Older"]
+    assert named(catalog, "") == sorted([*NAMES, "Older"], key=str.casefold)
+
+
 def test_a_catalog_of_a_newer_release_is_refused(catalog: Database) -> None:
     catalog.migrate()
     with catalog.write() as connection:

@@ -35,7 +35,7 @@ class Changes:
             audience = stored.find(connection, account, as_number(audience_id))
             if audience is None:
                 raise unknown_audience()
-            stored.change(connection, audience["id"], name=checked, updated_time=self.clock())
+            stored.rename(connection, audience["id"], checked, self.clock())
             commit(connection, audience["id"])
             return int(audience["id"])
 

@@ -20,7 +20,8 @@ import secrets
 import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from audiences.exports.pieces import Making, making
 from audiences.exports.ranges import PIECE_BYTES, Span, batches, spans
 from audiences.exports.work import connected
 from audiences.exports.workbook_packing import Limits
+from audiences.layout import Stored
 
 __all__ = [
     "CONTACT_EXTRAS",
@@ -53,6 +55,9 @@ __all__ = [
 
 # Exports at a time: each holds up to three pieces, or a file, in the spool for as long as its reader takes.
 MAX_EXPORTS = 16
+
+# Files that one export has brought here from another machine at a time.
+FETCHED_AT_ONCE = 8
 
 # Of one account: a few slow readers of one must not keep all others waiting.
 MAX_OF_ACCOUNT = 4
@@ -169,8 +174,15 @@ class Exports:
 
 
 def stored_bytes(export: Export) -> int:
-    """Bytes of the files that are exported."""
-    return sum(stored.path.stat().st_size for stored in export.files if stored.path.exists())
+    """Bytes of the files that are exported. Those on another machine are brought here, some at once."""
+
+    def size(stored: Stored) -> int:
+        with suppress(FileNotFoundError):  # whoever reads it will say so
+            return stored.path.stat().st_size
+        return 0
+
+    with ThreadPoolExecutor(FETCHED_AT_ONCE) as threads:
+        return sum(threads.map(size, export.files))
 
 
 def remove(folder: Path) -> None:

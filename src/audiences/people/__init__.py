@@ -33,6 +33,7 @@ from audiences.people.erasure import Commit, Erasure, lost
 from audiences.people.rows import Sought, Source
 from audiences.sql import Query
 from audiences.store import people as stored
+from audiences.store.files import FileStore
 from audiences.suppressed import Suppressed, on_current
 from audiences.suppressions import Suppressions
 
@@ -45,7 +46,17 @@ class Kept:
     """A file of the account, as the catalog has it and as it is read."""
 
     row: RowMapping
-    source: Source
+    files: FileStore
+
+    @property
+    def source(self) -> Source:
+        """What it is read from. It is made anew each time: who looks through all files holds no more than one."""
+        plan = msgspec.convert(self.row["layout"], Layout)
+
+        def part(name: str | None) -> Stored | None:
+            return None if name is None else Stored(self.row["position"], partial(self.files.local, name), plan)
+
+        return Source(part(self.row["contacts_object"]), part(self.row["rejects_object"]))
 
     def at(self, number: int) -> dict[str, Any]:
         """Where the row of that number stands, as answers say it."""
@@ -72,16 +83,7 @@ class People:
         """Every file of the account, and the names of what is stored of them."""
         rows = stored.files(connection, account)
         names = [row[kind] for row in rows for kind in ("contacts_object", "rejects_object") if row[kind] is not None]
-        return [Kept(row, self.source(row)) for row in rows], names
-
-    def source(self, row: RowMapping) -> Source:
-        """What a file is read from."""
-        plan = msgspec.convert(row["layout"], Layout)
-
-        def part(name: str | None) -> Stored | None:
-            return None if name is None else Stored(row["position"], partial(self.files.local, name), plan)
-
-        return Source(part(row["contacts_object"]), part(row["rejects_object"]))
+        return [Kept(row, self.files) for row in rows], names
 
     def held(self, account: int, phone: int, files: Sequence[Kept]) -> Held:
         """All that the account holds on the number; at most `MAX_ROWS` rows and cells of the files. Raises NotReady."""

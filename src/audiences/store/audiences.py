@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import RowMapping
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from audiences.store import reads
 from audiences.store.schema import audience_files, audiences, drafts, suppression_lists
@@ -42,7 +44,7 @@ class Order:
 
 def add(connection: Connection, values: dict[str, object]) -> None:
     """Stores an audience; `values` are the columns. Raises sqlalchemy's IntegrityError if the id was ever used."""
-    connection.execute(insert(audiences).values(**values))
+    connection.execute(insert(audiences).values(**values, name_folded=str(values["name"]).casefold()))
 
 
 def add_file(connection: Connection, values: dict[str, object]) -> None:
@@ -58,8 +60,9 @@ def find(connection: Connection, account: int, audience_id: int, *, deleted_too:
     return connection.execute(select(audiences).where(mine)).mappings().first()
 
 
-def change(connection: Connection, audience_id: int, **values: object) -> None:
-    """Sets columns of an audience."""
+def rename(connection: Connection, audience_id: int, name: str, now: int) -> None:
+    """Gives an audience another name."""
+    values = {"name": name, "name_folded": name.casefold(), "updated_time": now}
     connection.execute(update(audiences).where(audiences.c.id == audience_id).values(**values))
 
 
@@ -96,7 +99,7 @@ def page(
         .limit(limit)
     )
     if name is not None:
-        chosen = chosen.where(audiences.c.name.icontains(name, autoescape=True))
+        chosen = chosen.where(has_in_name(name))
     if after is not None:
         chosen = chosen.where(tuple_(audiences.c.created_time, audiences.c.id) < after)
     return list(connection.execute(chosen).mappings())
@@ -123,7 +126,7 @@ def sorted_page(
         .subquery()
     )
     columns = counted.c
-    keys = {"name": func.lower(columns.name), "type": columns.type, "contacts": columns.user_count}
+    keys = {"name": folded_name(columns), "type": columns.type, "contacts": columns.user_count}
     key = keys.get(order.column, columns.created_time)
     by = [part.desc() if order.descending else part for part in (key, columns.id)]
     chosen = select(counted, key.label("sort_key")).order_by(*by).limit(limit)
@@ -148,7 +151,17 @@ def deleted(connection: Connection, account: int, since: int, limit: int) -> lis
 def named(account: int, name: str | None) -> ColumnElement[bool]:
     """The condition that an audience is the account's, there, and has `name` in its own, whatever the case."""
     mine = and_(audiences.c.account_id == account, audiences.c.deleted_time.is_(None))
-    return mine if name is None else and_(mine, audiences.c.name.icontains(name, autoescape=True))
+    return mine if name is None else and_(mine, has_in_name(name))
+
+
+def has_in_name(part: str) -> ColumnElement[bool]:
+    """The condition that `part` stands in an audience's name, whatever the case of either."""
+    return folded_name(audiences.c).contains(part.casefold(), autoescape=True)
+
+
+def folded_name(columns: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[str]:
+    """An audience's name without its case."""
+    return func.coalesce(columns.name_folded, func.lower(columns.name))
 
 
 def current_files() -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     false,
 )
@@ -32,6 +33,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+# Sorted by code point, as SQLite does; PostgreSQL would by the locale that the database was made with.
+SORTED_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 accounts = Table(
     "accounts",
@@ -59,6 +63,9 @@ keys = Table(
     Index(None, "account_id"),
 )
 
+# `name_folded` is the name without its case, by Unicode's rules whatever the database's are; NULL in a row that a node
+# of an earlier release wrote.
+#
 # A deleted audience's row stays, so that its id is never given to another one. `version` is the content that readers
 # see; `newest_version` the last one that was made, since undoing a change goes back to an earlier one.
 audiences = Table(
@@ -67,6 +74,7 @@ audiences = Table(
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("account_id", ForeignKey("accounts.id"), nullable=False),
     Column("name", String(255), nullable=False),
+    Column("name_folded", SORTED_TEXT),
     Column("type", String(16), nullable=False),
     Column("version", Integer, nullable=False),
     Column("newest_version", Integer, nullable=False, server_default="1"),
@@ -248,4 +256,5 @@ usage = Table(
     Column("uploads", BigInteger, nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("throttled", BigInteger, nullable=False),
+    Index(None, "day"),
 )

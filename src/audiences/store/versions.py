@@ -82,4 +82,4 @@ def forget_deleted(connection: Connection, before: int) -> int:
     """Leaves nothing but the id of audiences deleted at `before` or earlier, and no other gets that; how many."""
     gone = and_(audiences.c.deleted_time <= before, audiences.c.name != "")
     connection.execute(delete(changes).where(changes.c.audience_id.in_(select(audiences.c.id).where(gone))))
-    return connection.execute(update(audiences).where(gone).values(name="")).rowcount
+    return connection.execute(update(audiences).where(gone).values(name="", name_folded="")).rowcount
