@@ -45,6 +45,13 @@ class FileStoreContract:
         assert token.startswith(folder)
         assert len(folder) == 2
 
+    def test_the_first_owner_stays_the_owner(self, store: FileStore, source: Path) -> None:
+        store.put(source, "contacts")
+        assert store.claim("one") == "one"
+        assert store.claim("two") == "one"
+        assert store.claim("one") == "one"
+        assert len(list(store.names(older_than_s=0))) == 1
+
     def test_an_empty_file_is_a_file(self, store: FileStore, tmp_path: Path) -> None:
         (tmp_path / "empty").write_bytes(b"")
         assert store.local(store.put(tmp_path / "empty", "contacts")).read_bytes() == b""

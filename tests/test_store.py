@@ -18,7 +18,7 @@ from sqlalchemy import Connection, event, text
 
 import scaled
 from audiences import clock, parts, sweep
-from audiences.errors import DiskFull
+from audiences.errors import CannotOpen, DiskFull
 from audiences.store import accounts, audiences, database
 from audiences.store.database import Database, SchemaTooNew
 from audiences.store.files import FileStore, FolderStore
@@ -131,6 +131,19 @@ def test_a_second_server_on_the_same_folder_is_refused(tmp_path: Path) -> None:
         pass
     with parts.opened_parts(settings):
         pass
+
+
+@pytest.mark.embedded
+def test_files_of_another_catalog_are_not_swept_but_refused(tmp_path: Path) -> None:
+    with parts.opened_parts(settings_in(tmp_path)) as opened:
+        source = tmp_path / "spool" / "x"
+        source.write_bytes(b"x")
+        name = opened.files.put(source, "contacts")
+    for left in tmp_path.glob("catalog.sqlite*"):
+        left.unlink()
+    with pytest.raises(CannotOpen, match="belong to another catalog"), parts.opened_parts(settings_in(tmp_path)):
+        pass
+    assert (tmp_path / "files" / name).exists()
 
 
 def test_nobody_else_may_look_into_the_data_folder(tmp_path: Path) -> None:

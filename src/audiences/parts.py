@@ -30,7 +30,7 @@ from audiences.people import People
 from audiences.repeats import Repeats
 from audiences.sessions import Sessions
 from audiences.settings import Settings
-from audiences.store import accounts
+from audiences.store import accounts, secret_keys
 from audiences.store.database import Database
 from audiences.store.files import FileStore, FolderStore
 from audiences.suppressions import Suppressions
@@ -39,6 +39,12 @@ from audiences.throttle import Throttle
 from audiences.usage import Usage
 from audiences.users import Users
 from audiences.watch import Metrics, log_fault
+
+# The catalog's own name, which its files know.
+IDENTITY = "identity"
+
+# The embedded catalog, in the data folder.
+CATALOG = "catalog.sqlite"
 
 
 class DataFolderInUse(CannotOpen):
@@ -109,6 +115,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
         metrics = Metrics()
         engine = stack.enter_context(closing(Engine(settings, folder, metrics)))
         files = opened_files(settings, folder)
+        check_owner(files, database)
         library = Library(database, files, engine, now)
         suppressions = Suppressions(database, files, engine, now)
         inbox = Inbox(spool, settings, metrics, Fetcher(settings))
@@ -141,10 +148,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
 @contextmanager
 def opened_catalog(settings: Settings, now: Clock = clock.now) -> Iterator[Database]:
     """The catalog alone, migrated and with its first account: what the commands need that run beside a server."""
-    folder = prepared_folder(settings.data)
-    url = settings.database_url or f"sqlite:///{folder / 'catalog.sqlite'}"
-    database = Database(url, settings.database_connections)
-    with closing(database):
+    with opened_database(settings) as database:
         database.migrate()
         with database.read() as connection:
             missing = accounts.find(connection, FIRST_ACCOUNT) is None
@@ -155,6 +159,15 @@ def opened_catalog(settings: Settings, now: Clock = clock.now) -> Iterator[Datab
         yield database
 
 
+@contextmanager
+def opened_database(settings: Settings) -> Iterator[Database]:
+    """The catalog's database as it is, whatever its schema, or without one."""
+    folder = prepared_folder(settings.data)
+    url = settings.database_url or f"sqlite:///{folder / CATALOG}"
+    with closing(Database(url, settings.database_connections)) as database:
+        yield database
+
+
 def opened_files(settings: Settings, folder: Path) -> FileStore:
     """Where files are stored. Raises CannotOpen."""
     if settings.storage_url is None:
@@ -162,6 +175,16 @@ def opened_files(settings: Settings, folder: Path) -> FileStore:
     from audiences.store.objects import ObjectStore
 
     return ObjectStore(settings.storage_url, folder / "copies", settings.cache_bytes)
+
+
+def check_owner(files: FileStore, database: Database) -> None:
+    """Raises CannotOpen for files of another catalog: to this one's sweeper all of them would be rubbish."""
+    identity = secret_keys.ensure(database, IDENTITY).hex()
+    if files.claim(identity) != identity:
+        raise CannotOpen(
+            "The stored files belong to another catalog than this one. Set AUDIENCES_STORAGE_URL (or --data) to where "
+            "this catalog's files are, or to an empty place; or AUDIENCES_DATABASE_URL to the catalog of these files."
+        )
 
 
 def prepared_folder(folder: Path) -> Path:

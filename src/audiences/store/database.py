@@ -69,12 +69,22 @@ class Database:
         """Whether no other node does `work`, a number of ours, while the block lasts."""
         return self.backend.alone(work)
 
-    def migrate(self) -> None:
-        """Brings the schema up to `HEAD`. Raises SchemaTooNew if it is beyond, CannotOpen if it is no catalog."""
-        try:
+    def migrate(self) -> str | None:
+        """Brings the schema up to `HEAD`, and returns the version that it had.
+
+        Raises SchemaTooNew if it is beyond, CannotOpen if it is no catalog.
+        """
+        with self.opening():
             version = self.schema_version()
             if version != HEAD:
                 upgrade(self.backend)
+            return version
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Raises CannotOpen where the database is away or no catalog."""
+        try:
+            yield
         except DatabaseError as error:
             where = self.engine.url.render_as_string(hide_password=True)
             reason = str(error.orig).strip().partition("\n")[0]
@@ -114,19 +124,24 @@ def backend_of(url: str, connections: int) -> Backend:
 
 def upgrade(backend: Backend) -> None:
     """Runs the missing migrations in order, while no other node does. Raises SchemaTooNew."""
+    with backend.writer.begin() as connection:
+        backend.take_turn(connection, None)
+        upgrade_on(connection, "head")
+
+
+def upgrade_on(connection: Connection, version: str) -> None:
+    """Runs the migrations up to that version in the caller's transaction. Raises SchemaTooNew."""
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with backend.writer.begin() as connection:
-        backend.take_turn(connection, None)
-        config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            raise SchemaTooNew(
-                "The catalog was written by a newer release of Audiences than this one. Install that release, "
-                "or restore a backup that this one made."
-            ) from error
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, version)
+    except CommandError as error:
+        raise SchemaTooNew(
+            "The catalog was written by a newer release of Audiences than this one. Install that release, "
+            "or restore a backup that this one made."
+        ) from error

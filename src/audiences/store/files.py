@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +24,9 @@ DRAFT = "draft"
 # What `put` hands out, and all that the other calls accept: no name can leave the store.
 NAME = re.compile(r"[0-9a-f]{2}/(?:[a-z]+-[0-9a-f]{32}\.parquet|draft-[0-9a-f]{32}\.upload)")
 
+# Where it is noted whose files these are.
+OWNER = "owner"
+
 # Asks the catalog: those of the names that it refers to.
 InUse = Callable[[Collection[str]], Collection[str]]
 
@@ -35,6 +39,12 @@ class FileStore(Protocol):
 
         `source` has to lie on the data folder's file system; it is left if this raises. What may have been stored by
         then, though nobody could be told so, is removed by the sweeper.
+        """
+
+    def put_back(self, source: Path, name: str) -> None:
+        """Stores a copy of `source` under a name that it once had; it is on stable storage when this returns.
+
+        A file of the same size that is there by that name is the same one, and stays. Raises what `put` raises.
         """
 
     def local(self, name: str) -> Path:
@@ -56,6 +66,9 @@ class FileStore(Protocol):
 
     def names(self, older_than_s: float) -> Iterator[str]:
         """Names of the files that were put at least so many seconds ago."""
+
+    def claim(self, owner: str) -> str:
+        """Whose files these are: `owner`'s, which is noted, unless somebody else's was noted before."""
 
     def reachable(self) -> bool:
         """Whether files can be put and read; it raises where they cannot."""
@@ -125,6 +138,19 @@ class FolderStore:
             raise
         return name
 
+    def put_back(self, source: Path, name: str) -> None:
+        """See FileStore. What is there under the name is whole, since it was renamed; its name may not be synced."""
+        target = self.folder / checked(name)
+        if not (target.exists() and target.stat().st_size == source.stat().st_size):
+            coming = target.with_name(f"{target.name}.coming")
+            try:
+                shutil.copyfile(source, coming)
+                sync(coming)
+                coming.rename(target)
+            finally:
+                coming.unlink(missing_ok=True)
+        sync(target.parent)
+
     def local(self, name: str) -> Path:
         """See FileStore. A file stays where it is until it is removed. Raises ValueError for what is no name."""
         path = self.folder / checked(name)
@@ -150,6 +176,17 @@ class FolderStore:
             name = f"{path.parent.name}/{path.name}"
             if NAME.fullmatch(name) and path.stat().st_mtime <= latest:
                 yield name
+
+    def claim(self, owner: str) -> str:
+        """See FileStore."""
+        noted = self.folder / OWNER
+        if not noted.exists():
+            coming = noted.with_suffix(".coming")
+            coming.write_text(owner)
+            sync(coming)
+            coming.rename(noted)
+            sync(self.folder)
+        return noted.read_text()
 
     def reachable(self) -> bool:
         """See FileStore."""

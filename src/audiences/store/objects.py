@@ -22,7 +22,7 @@ from obstore.exceptions import BaseError
 from audiences.errors import out_of_reach
 from audiences.store import bucket
 from audiences.store.cache import Cache
-from audiences.store.files import NAME, InUse, checked, new_name
+from audiences.store.files import NAME, OWNER, InUse, checked, new_name
 from audiences.watch import log
 
 if TYPE_CHECKING:
@@ -74,6 +74,13 @@ class ObjectStore:
             raise
         self.cache.take(name, source)
         return name
+
+    def put_back(self, source: Path, name: str) -> None:
+        """See FileStore. Raises NotReady."""
+        with answered(), suppress(FileNotFoundError):
+            if self.requests.head(checked(name))["size"] == source.stat().st_size:
+                return
+        self.upload(name, source)
 
     def upload(self, name: str, source: Path) -> None:
         """Stores the object; one of another size than its file's counts as not stored."""
@@ -154,6 +161,18 @@ class ObjectStore:
             for item in page:
                 if NAME.fullmatch(item["path"]) and item["last_modified"] <= latest:
                     yield item["path"]
+
+    def claim(self, owner: str) -> str:
+        """See FileStore. Of two at once the later note stays, so both look at it again. Raises NotReady."""
+        with answered():
+            with suppress(FileNotFoundError):
+                return self.note()
+            self.requests.put(OWNER, owner.encode())
+            return self.note()
+
+    def note(self) -> str:
+        """Whose files it is noted that these are. Raises FileNotFoundError."""
+        return bytes(self.requests.get(OWNER).bytes()).decode()
 
     def reachable(self) -> bool:
         """See FileStore. One request, for seconds at most."""
