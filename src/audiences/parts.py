@@ -174,7 +174,9 @@ def opened_files(settings: Settings, folder: Path) -> FileStore:
         return FolderStore(folder / "files")
     from audiences.store.objects import ObjectStore
 
-    return ObjectStore(settings.storage_url, folder / "copies", settings.cache_bytes)
+    # Twice what an upload must leave: so copies are not what refuses it.
+    spare = 2 * settings.min_free_bytes
+    return ObjectStore(settings.storage_url, folder / "copies", settings.cache_bytes, spare_bytes=spare)
 
 
 def check_owner(files: FileStore, database: Database) -> None:

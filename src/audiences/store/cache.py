@@ -48,11 +48,15 @@ class Kept:
 
 
 class Cache:
-    """The copies in one folder, up to `most_bytes` together. It belongs to one process; any thread may call."""
+    """The copies in one folder, up to `most_bytes` together. It belongs to one process; any thread may call.
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    Copies that nobody holds also go where the disk would have less than `spare_bytes` left.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int, spare_bytes: int = 0) -> None:
         self.folder = folder
         self.most_bytes = most_bytes
+        self.spare_bytes = spare_bytes
         self.lock = threading.Lock()
         # All copies, the least recently used first; the paths that somebody holds; the bytes of copies under way.
         self.kept: OrderedDict[str, Kept] = OrderedDict()
@@ -195,6 +199,7 @@ class Cache:
         if in_use and in_use + size > self.most_bytes:
             return False
         self.drop_idle(lambda: self.kept_bytes + coming + size <= self.most_bytes)
+        self.drop_idle(lambda: shutil.disk_usage(self.folder).free - size >= self.spare_bytes)
         return True
 
     def drop_idle(self, enough: Callable[[], bool]) -> None:

@@ -41,7 +41,8 @@ BATCH = 500
 
 
 class ObjectStore:
-    """See FileStore. Objects lie below the prefix of `url`, copies in `folder`, up to `cache_bytes` of them.
+    """See FileStore. Objects lie below the prefix of `url`, copies in `folder`, up to `cache_bytes` of them
+    and as long as the disk has `spare_bytes` left.
 
     What S3 does not answer is asked again for some `patience_s` seconds, and then told as NotReady. Raises CannotOpen
     if the bucket cannot be used.
@@ -53,10 +54,12 @@ class ObjectStore:
         folder: Path,
         cache_bytes: int,
         environment: Mapping[str, str] = os.environ,
+        *,
         patience_s: float = 30.0,
+        spare_bytes: int = 0,
     ) -> None:
         where = bucket.read_url(url, environment)
-        self.cache = Cache(folder, cache_bytes)
+        self.cache = Cache(folder, cache_bytes, spare_bytes)
         self.requests, self.transfers, self.probe = bucket.connections(where, environment, patience_s)
         self.lock = threading.Lock()
         self.under_way: dict[str, Future[Path]] = {}
