@@ -7,7 +7,7 @@ One upload, top to bottom, is the order in which to read the package::
     door        authenticate, throttle, scope: before a byte of the body is read
     api         a handler a route, a line a step; a module a noun
     keys        authenticate: mint, hash, look up, rotate, revoke
-    throttle    who is counted, and how
+    throttle    who is counted, and how; `counters` where: here, or in Redis with all nodes
     inbox       receive: the body as a stream, under limits; `form` is its multipart, `fetch` a file by its URL,
                 `json_body` a body of JSON, `digest` the digest of any
     repeats     answer a repeated request (Idempotency-Key) with what it was answered before
@@ -20,7 +20,7 @@ One upload, top to bottom, is the order in which to read the package::
     contacts    keep: count, write; `layout` is how it lies
     reports     what became of the rows
     library     the audiences there are; `pages` reads their rows, `exports` all of them, `calling` says whom to call
-    store       contracts and backends: catalog (SQLAlchemy), files (folder)
+    store       contracts and backends: catalog (SQLite, PostgreSQL), files (a folder, S3 through a cache of copies)
     answer      the JSON of every reply and every refusal, one shape; also `coding`, `conditional`
 
 Beside an upload: `changes` (rename, delete, restore), `suppressions` (the do-not-contact list; `suppressed` holds it

@@ -167,7 +167,8 @@ class Settings:
     public_url: str | None = setting(
         parse_url("http https", "https://audiences.example.com"),
         None,
-        "The address that people and programs reach the service at, for links; without it, what the request says.",
+        "The address that people and programs reach the service at, for links; without it, what the request says. "
+        "With https, the console's cookies are sent over https alone.",
     )
     uploads_at_once: int | None = setting(
         parse_count,
@@ -180,7 +181,7 @@ class Settings:
     rate_limit: RateLimit | None = setting(
         parse_rate_limit,
         RateLimit(100, 60),
-        "Uploads a key: enough for a busy integration, too few to fill a disk unnoticed.",
+        "Uploads a key, and a user of the console: enough for a busy integration, too few to fill a disk unnoticed.",
     )
     read_rate_limit: RateLimit | None = setting(
         parse_rate_limit, RateLimit(1000, 60), "Every other request of a key: reads are cheap, so ten times as many."
