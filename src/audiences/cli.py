@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from audiences import __version__, addresses, options, remote, user_commands
+from audiences import __version__, addresses, operator_commands, options, remote, user_commands
 from audiences.errors import CannotOpen, Refusal
 from audiences.options import Account, Data, fail, read
 from audiences.settings import SettingsError
@@ -111,6 +111,7 @@ def check(
 
 
 remote.register(app)  # here, so that the help lists them behind `check`
+operator_commands.register(app)
 
 
 @keys_app.command("create")

@@ -1,7 +1,7 @@
 """One-time links to set a password: for a new user, for one who forgot it, and for the first admin of all.
 
 A link is shown once, and kept as a hash. The newest of a user is the only one, and it ends when it is used, after 24
-hours, or when the user is disabled.
+hours, or when the user is disabled. Those for the first admin of all end with the first password that is set.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ class Links(Directory):
             return self.mint_link(connection, user.id)
 
     def first_link(self) -> str | None:
-        """A token that makes the first admin, while nobody has set a password yet; the one before it ends."""
+        """A token that makes the first admin, while nobody has set a password yet.
+
+        Those before it stay: each of several nodes has printed one at its start. They end with the first password.
+        """
         with self.database.read() as connection:
             if stored.has_any_password(connection):
                 return None
@@ -74,12 +77,16 @@ class Links(Directory):
             if account is None or stored.has_any_password(connection):
                 return None
             self.audit.note(connection, account, OPERATOR, "make_link")
-            return self.mint_link(connection, None)
+            return self.add_link(connection, None)
 
-    def mint_link(self, connection: Connection, user_id: str | None) -> str:
+    def mint_link(self, connection: Connection, user_id: str) -> str:
         """A new link's token, in place of older ones."""
-        token, now = tokens.mint(), self.clock()
         links.remove_of(connection, user_id)
+        return self.add_link(connection, user_id)
+
+    def add_link(self, connection: Connection, user_id: str | None) -> str:
+        """A further link's token."""
+        token, now = tokens.mint(), self.clock()
         links.add(connection, tokens.hash_of(token), user_id, now, now + LINK_LIFE)
         return token
 
@@ -107,6 +114,7 @@ class Links(Directory):
             if not links.take(connection, tokens.hash_of(token), self.clock()):
                 raise LinkGone
             made = link.user or self.first_admin(connection, address)
+            links.remove_of(connection, None)
             self.set_password(connection, made, kept)
             user = self.required(connection, made.id)
             if not user.has_totp:

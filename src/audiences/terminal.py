@@ -180,3 +180,12 @@ def show_accounts(accounts: Sequence[Account]) -> None:
     for account in accounts:
         table.add_row(Text(account.name), Text(clock.in_seconds(account.created_time)))
     Console(highlight=False).print(table)
+
+
+def show_counts(counts: Mapping[str, int]) -> None:
+    """Prints counts, one above the other."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right")
+    for what, count in counts.items():
+        table.add_row(Text(f"{count:,}"), Text(what.replace("_", " ")))
+    Console(highlight=False).print(table)
