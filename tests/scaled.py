@@ -21,6 +21,9 @@ from s3_server import S3Server, s3_server
 # What a test process has started, until it ends.
 OPENED = ExitStack()
 
+# Which of Valkey's databases belongs to a catalog.
+COUNTED: dict[str, int] = {}
+
 
 @cache
 def postgres() -> PostgresServer:
@@ -39,7 +42,7 @@ def objects() -> S3Server:
 @cache
 def counters() -> RedisServer:
     """The process's Valkey."""
-    return OPENED.enter_context(redis_server())
+    return OPENED.enter_context(redis_server(databases=4096))
 
 
 @cache
@@ -61,4 +64,5 @@ def scaled(given: Settings) -> Settings:
     """The same settings on these servers."""
     catalog = catalog_of(given.data.resolve())
     files = objects().url(catalog.rpartition("/")[2])
-    return replace(given, database_url=catalog, storage_url=files, redis_url=counters().url)
+    counted = f"{counters().url}/{COUNTED.setdefault(catalog, len(COUNTED))}"
+    return replace(given, database_url=catalog, storage_url=files, redis_url=counted)

@@ -541,6 +541,7 @@ def test_more_exports_than_there_may_be_are_refused_before_a_byte(service: Servi
         source.running -= exports.MAX_EXPORTS
 
 
+@pytest.mark.embedded
 def test_what_fails_before_the_first_byte_is_answered_in_the_envelope(service: Service, client: Client) -> None:
     made = client.create("phone1\n442079832100\n")
     library = service.parts.library.open(client.account, made.id)

@@ -45,6 +45,7 @@ def test_what_is_no_cookie_of_a_session_finds_none(sessions: Sessions, ann: User
     sessions.end(cookie)
 
 
+@pytest.mark.embedded
 def test_a_cookie_is_new_every_time_and_kept_as_a_hash_alone(sessions: Sessions, ann: User, tmp_path: Path) -> None:
     cookies = {sessions.start(ann.id) for _ in range(5)}
     assert len(cookies) == 5
@@ -73,6 +74,7 @@ def test_a_session_ends_after_24_hours_however_busy(sessions: Sessions, ann: Use
     assert sessions.find(cookie) is None
 
 
+@pytest.mark.embedded
 def test_a_page_writes_at_most_once_a_minute(sessions: Sessions, ann: User, clock: Clock, database: Database) -> None:
     cookie = sessions.start(ann.id)
     database.empty_log()

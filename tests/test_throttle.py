@@ -229,6 +229,7 @@ def test_counters_hold_no_email_address_and_end_by_themselves(valkey: RedisServe
         assert all(key.startswith("audiences:") and 0 < client.ttl(key) <= 120 for key in keys)
 
 
+@pytest.mark.embedded
 def test_while_redis_is_away_each_node_counts_by_itself_and_then_together_again(
     valkey: RedisServer, logged: list[str], start: Callable[..., Service]
 ) -> None:
@@ -326,6 +327,7 @@ def test_a_redis_that_does_not_answer_delays_a_request_by_a_second_and_the_next_
     assert later < 1
 
 
+@pytest.mark.embedded
 def test_a_server_starts_while_redis_is_away_or_silent(logged: list[str], start: Callable[..., Service]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()

@@ -711,6 +711,7 @@ def metric(port: int, name: str) -> float:
     return float(next(line.split()[1] for line in lines if line.startswith(f"{name} ")))
 
 
+@pytest.mark.embedded
 def test_a_server_that_is_asked_to_stop_ends_what_runs_and_hands_back_what_waits(tmp_path: Path) -> None:
     with opened_catalog(settings_in(tmp_path)) as database:
         keys = Keys(database, clock.now)

@@ -307,6 +307,7 @@ def test_whatever_is_wrong_one_password_is_hashed_and_the_same_is_told(
     assert len(told) == 1
 
 
+@pytest.mark.embedded
 def test_a_failure_is_written_to_the_disk_whether_the_address_is_known_or_not(people: Users) -> None:
     """A commit takes milliseconds, which would tell."""
     joined(people)
@@ -672,6 +673,7 @@ def test_the_log_says_who_did_what_and_holds_no_secret(people: Users, clock: Clo
     assert not any(text in written for text in (GOOD, BETTER, token, secret, "@"))
 
 
+@pytest.mark.embedded
 def test_neither_a_password_nor_a_link_is_kept_as_it_is(people: Users, tmp_path: Path) -> None:
     joined(people)
     _, token = people.create(1, BOB, "member", "operator")
@@ -693,6 +695,7 @@ def test_links_that_are_over_are_swept_and_live_ones_stay(people: Users, clock: 
 # The command line
 
 
+@pytest.mark.embedded
 def test_a_new_user_s_link_is_printed_alone_and_the_first_user_is_an_admin(run: Run, tmp_path: Path) -> None:
     made = run("users", "create", ANN, "--data", tmp_path, AUDIENCES_URL="")
     token = re.fullmatch(r"http://127\.0\.0\.1:8000/console/welcome\?link=([0-9a-f]{64})\n", made.stdout)
@@ -721,6 +724,7 @@ def test_the_operator_makes_links_and_disables_users(run: Run, tmp_path: Path) -
     run("users", "link", ANN, *at)
 
 
+@pytest.mark.embedded
 def test_the_operator_resets_the_codes_of_a_user_who_is_locked(run: Run, tmp_path: Path) -> None:
     with parts.opened_catalog(settings_in(tmp_path)) as database:
         people = Users(database, real_clock.now, Passwords(CHEAPEST))
@@ -736,6 +740,7 @@ def test_the_operator_resets_the_codes_of_a_user_who_is_locked(run: Run, tmp_pat
         assert Users(database, real_clock.now, Passwords(CHEAPEST)).authenticate(ANN, GOOD, None)
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -758,6 +763,7 @@ def test_what_cannot_be_done_for_a_user_is_told_in_one_line(
     assert (done.stdout, len(done.stderr.splitlines())) == ("", 1)
 
 
+@pytest.mark.embedded
 def test_a_start_prints_the_first_link_apart_from_the_log_until_there_is_an_admin(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "audiences.cli", "serve", "--port", "0", "--data", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
