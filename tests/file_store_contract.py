@@ -65,6 +65,23 @@ class FileStoreContract:
         assert [ready[name].read_bytes() for name in names] == [b"%d" % number for number in range(12)]
         assert store.prepare([]) == {}
 
+    def test_what_is_put_back_is_there_again_under_its_own_name(self, store: FileStore, source: Path) -> None:
+        name = store.put(source, "contacts")
+        store.remove(name)
+        source.write_bytes(b"content")
+        store.put_back(source, name)
+        store.put_back(source, name)
+        assert source.exists()
+        assert store.local(name).read_bytes() == b"content"
+        assert list(store.names(0)) == [name]
+
+    def test_nothing_else_is_put_back(self, store: FileStore, source: Path, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="not a name"):
+            store.put_back(source, "../catalog.sqlite")
+        with pytest.raises(FileNotFoundError):
+            store.put_back(tmp_path / "missing", NO_SUCH_FILE)
+        assert list(store.names(0)) == []
+
     def test_names_lists_what_is_old_enough(self, store: FileStore, source: Path) -> None:
         name = store.put(source, "rejects")
         assert list(store.names(0)) == [name]

@@ -41,10 +41,9 @@ BATCH = 500
 
 
 class ObjectStore:
-    """See FileStore. Objects lie below the prefix of `url`, copies in `folder`, up to `cache_bytes` of them
-    and as long as the disk has `spare_bytes` left.
+    """See FileStore. Objects lie below the prefix of `url`, copies in `folder`.
 
-    What S3 does not answer is asked again for some `patience_s` seconds, and then told as NotReady. Raises CannotOpen
+    There are up to `cache_bytes` of copies, as long as the disk has `spare_bytes` left. What S3 does not answer is asked again for some `patience_s` seconds, and then told as NotReady. Raises CannotOpen
     if the bucket cannot be used.
     """
 
