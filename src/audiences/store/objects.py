@@ -43,8 +43,8 @@ BATCH = 500
 class ObjectStore:
     """See FileStore. Objects lie below the prefix of `url`, copies in `folder`.
 
-    There are up to `cache_bytes` of copies, as long as the disk has `spare_bytes` left. What S3 does not answer is asked again for some `patience_s` seconds, and then told as NotReady. Raises CannotOpen
-    if the bucket cannot be used.
+    There are up to `cache_bytes` of copies, as long as the disk has `spare_bytes` left. What S3 does not answer is
+    asked again for some `patience_s` seconds, and then told as NotReady. Raises CannotOpen for a bucket of no use.
     """
 
     def __init__(
