@@ -13,7 +13,9 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -27,7 +29,7 @@ from sqlalchemy.engine import RowMapping
 from audiences import answer, leases
 from audiences.answer import Reply
 from audiences.clock import HOUR, SECOND, Clock
-from audiences.errors import IdempotencyKeyReused, InvalidParameter, Refusal, RequestInProgress
+from audiences.errors import IdempotencyKeyReused, InvalidParameter, NotReady, Refusal, RequestInProgress
 from audiences.store import idempotency, secret_keys
 from audiences.store.database import Database
 
@@ -63,6 +65,8 @@ class Repeats:
         self.clock = clock
         self.renewal_s = renewal_s
         self.fingerprint_key = secret_keys.ensure(database, "fingerprints")
+        # Those whose key could not be freed, since the catalog did not answer; without this they would lapse only.
+        self.unreleased: deque[Claim] = deque()
 
     async def once(
         self, account: int, key: str | None, fingerprint: bytes, work: Callable[[Claim], Awaitable[Reply]]
@@ -92,6 +96,7 @@ class Repeats:
 
     def begin(self, account: int, key: str, fingerprint: bytes) -> Claim:
         """Marks the key as running, unless it is, or was answered."""
+        self.release_again()
         now, owner = self.clock(), secrets.token_hex(16)
         values = {"account_id": account, "key": key, "fingerprint": fingerprint, "owner": owner}
         values |= {"created_time": now, "lease_until": now + LEASE}
@@ -140,8 +145,18 @@ class Repeats:
 
     def release(self, claim: Claim) -> None:
         """Frees a key whose request ended without an answer that was committed."""
-        with self.database.write(claim.account) as connection:
-            idempotency.remove(connection, claim.account, claim.key, claim.owner)
+        try:
+            with self.database.write(claim.account) as connection:
+                idempotency.remove(connection, claim.account, claim.key, claim.owner)
+        except NotReady:
+            self.unreleased.append(claim)
+            raise
+
+    def release_again(self) -> None:
+        """Frees the keys that could not be freed while the catalog was away. Raises NotReady where it still is."""
+        for _ in range(len(self.unreleased)):
+            with suppress(IndexError):  # another thread took the last one
+                self.release(self.unreleased.popleft())
 
     def renew(self, claim: Claim) -> None:
         """Renews the lease."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -23,6 +24,9 @@ BACKLOG = 2048
 
 # Seconds that requests under way have to end after SIGTERM.
 DRAIN_S = 60
+
+# Seconds after SIGTERM in which connections that there are may still send a request.
+LAST_REQUESTS_S = 1
 
 
 def serve(settings: Settings, host: str, port: int, announce: Callable[[str, str | None], None]) -> None:
@@ -80,9 +84,35 @@ class Announcing(uvicorn.Server):
             self.announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Says so, then lets requests under way end."""
+        """Says so, then lets requests under way end, and those that are on their way come and be answered.
+
+        Otherwise a connection whose request has not come yet would be reset, and one that is kept for further requests
+        be closed between two of them, perhaps with the next one on its way: now an answer says that it is the last.
+        """
         self.stopping()
+        self.server_state.default_headers.append((b"connection", b"close"))
+        waiting = [connection for listener in sockets or [] for connection in accepted(listener)]
+        for server in self.servers:
+            server.close()
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self.protocol, connection)
+        for _ in range(LAST_REQUESTS_S * 10):
+            await asyncio.sleep(0.1)
+            if not self.server_state.connections:
+                break
         await super().shutdown(sockets)
+
+    def protocol(self) -> BoundedHttp:
+        """What serves a connection."""
+        return BoundedHttp(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that the system holds for us: they were told that they are connected."""
+    listener.settimeout(0)
+    with suppress(OSError):
+        while True:
+            yield listener.accept()[0]
 
 
 def listening(host: str, port: int) -> socket.socket:
