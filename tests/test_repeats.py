@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from audiences import answer, clock, repeats
 from audiences.answer import Reply
@@ -234,3 +237,21 @@ def test_a_request_that_runs_while_rows_are_forgotten_keeps_none(service: Servic
     later = store.begin(account, "later", b"x" * 32).replay
     assert later is not None
     assert later.data == reply.data
+
+
+def test_a_request_that_was_answered_leaves_no_mark_to_remove(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark, and the answer with the audience: two commits to the disk, which small uploads wait for."""
+    client.post(ONE)  # the key's first use is noted
+    written: list[int | None] = []
+    write = service.parts.database.write
+
+    def counted(account: int | None = None) -> AbstractContextManager[Connection]:
+        written.append(account)
+        return write(account)
+
+    monkeypatch.setattr(service.parts.database, "write", counted)
+    assert client.post(ONE, headers=key()).status_code == 201
+    time.sleep(0.1)  # what comes behind the answer
+    assert written.count(client.account) == 2

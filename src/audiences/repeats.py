@@ -48,13 +48,17 @@ KEPT_STATUSES = frozenset({200, 201, 400})
 
 @dataclass
 class Claim:
-    """The right to carry one request out. `owner` is empty for a request without a key: then nothing is noted."""
+    """The right to carry one request out. `owner` is empty for a request without a key: then nothing is noted.
+
+    `kept`: its answer stands in a transaction; `settled`: which committed, so that there is no mark left to remove.
+    """
 
     account: int
     key: str = ""
     owner: str = ""
     replay: Reply | None = None
     kept: bool = False
+    settled: bool = False
 
 
 class Repeats:
@@ -83,6 +87,7 @@ class Repeats:
         async with leases.renewed(partial(self.renew, claim), partial(self.release, claim), self.renewal_s):
             reply = await refusals_answered(work(claim))
             await anyio.to_thread.run_sync(self.finish, claim, reply)
+            claim.settled = claim.kept and reply.status in KEPT_STATUSES
         return reply
 
     def fingerprint(self, method: str, path: str, fields: Mapping[str, str], file_sha256: bytes) -> bytes:
@@ -145,6 +150,8 @@ class Repeats:
 
     def release(self, claim: Claim) -> None:
         """Frees a key whose request ended without an answer that was committed."""
+        if claim.settled:
+            return
         try:
             with self.database.write(claim.account) as connection:
                 idempotency.remove(connection, claim.account, claim.key, claim.owner)
