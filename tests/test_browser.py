@@ -142,7 +142,8 @@ def test_signing_out_everywhere_ends_every_window(service: Service, client: Clie
             assert "/console/sign-in" in page.url
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
+# What axe looks at depends on the colours and on the width, and not on both together.
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 def test_axe_finds_nothing_and_no_page_is_wider_than_its_window(
     service: Service, chromium: Browser, scheme: Scheme, width: int
 ) -> None:

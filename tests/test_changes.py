@@ -422,7 +422,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changes=CHANGES)
 def test_any_order_of_changes_leaves_what_a_model_says(service: Service, changes: list[tuple[str, list[str]]]) -> None:
     with service.client() as client:
