@@ -29,8 +29,9 @@ from audiences.backup.restore import check, restore
 from audiences.backup.target import NotEmpty
 from audiences.errors import CannotOpen
 from audiences.keys import PEOPLE, READ, WRITE
-from audiences.parts import DataFolderInUse, opened_parts
+from audiences.parts import DataFolderInUse, Parts, opened_parts
 from audiences.settings import Settings
+from audiences.store import secret_keys
 from audiences.store.database import HEAD, SchemaTooNew
 from audiences.store.schema import audience_files
 from audiences.store.schema import reads as reads_table
@@ -167,16 +168,15 @@ def unpacked(saved: Path) -> dict[str, bytes]:
 # There and back
 
 
-def test_what_was_stored_is_there_again_on_any_set_up_and_from_there_on_the_other(
-    story: Story, saved: Path, set_up: SetUp, tmp_path: Path
+def test_what_was_stored_is_there_again_on_the_other_set_up_and_from_there_on_the_first(
+    story: Story, saved: Path, tmp_path: Path
 ) -> None:
-    settings = set_up(tmp_path / "new")
-    done = restore(settings, saved)
+    many, one = (SET_UPS[kind](tmp_path / kind) for kind in ("scaled", "embedded"))
+    done = restore(many, saved)
     assert (done.missing, done.files) == ([], check(saved).files)
-    make(settings, tmp_path / "again")
-    other = SET_UPS["embedded"](tmp_path / "other")
-    restore(other, tmp_path / "again")
-    for place in (settings, other):
+    make(many, tmp_path / "again")
+    restore(one, tmp_path / "again")
+    for place in (many, one):
         confirm(story, place)
 
 
@@ -203,14 +203,14 @@ def test_a_backup_beside_a_busy_server_is_one_state_of_it(set_up: SetUp, tmp_pat
         workers = [threading.Thread(target=work, args=(number,)) for number in (1, 2)]
         for worker in workers:
             worker.start()
-        for _ in range(4):
+        for _ in range(2):
             runs.append(make(settings, tmp_path / "backup"))
             assert until(partial(worked, len(rounds)))
         over.set()
         for worker in workers:
             worker.join()
-    assert [run.missing for run in runs] == [[]] * 4
-    assert all(run.copied_files for run in runs[1:]), "nothing happened meanwhile"
+    assert [run.missing for run in runs] == [[]] * 2
+    assert runs[-1].copied_files, "nothing happened meanwhile"
     restored = plain_settings(tmp_path / "restored")
     restore(restored, tmp_path / "backup")
     with started(restored) as service:
@@ -509,19 +509,44 @@ def test_files_of_somebody_else_are_not_joined(saved: Path, set_up: SetUp, tmp_p
         assert len(list(theirs.parts.files.names(0))) == 1
 
 
-def test_a_restore_that_was_broken_off_is_begun_again(story: Story, saved: Path, set_up: SetUp, tmp_path: Path) -> None:
-    settings = set_up(tmp_path / "new")
+def once_files_are_stored(act: Callable[[], object]) -> Callable[[int, int | None], None]:
+    """Acts when a restore, which has verified all, has stored its first file."""
     told: list[int] = []
 
-    def interrupt(done: int, _total: int | None) -> None:
+    def moved(done: int, _total: int | None) -> None:
+        begun = [number for number, last in zip(told[1:], told, strict=False) if number < last]
         told.append(done)
-        if len(told) > 1 and done < told[-2]:  # verified; this is the first file that was stored
-            raise KeyboardInterrupt
+        if not begun and len(told) > 1 and done < told[-2]:
+            act()
+
+    return moved
+
+
+def test_a_restore_that_was_broken_off_is_begun_again(saved: Path, set_up: SetUp, tmp_path: Path) -> None:
+    settings = set_up(tmp_path / "new")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        restore(settings, saved, moved=interrupt)
-    restore(settings, saved)
-    confirm(story, settings)
+        restore(settings, saved, moved=once_files_are_stored(interrupt))
+    done, again = restore(settings, saved), make(settings, tmp_path / "again")
+    assert (again.missing, again.files, again.rows) == ([], done.files, done.rows)
+
+
+def test_a_server_that_starts_meanwhile_keeps_its_keys_and_the_restore_is_refused(saved: Path, tmp_path: Path) -> None:
+    """With others than it began on it would not find who was erased."""
+    settings = SET_UPS["scaled"](tmp_path / "new")
+    node = replace(settings, data=tmp_path / "another node")
+    with ExitStack() as nodes:
+        begun: list[Parts] = []
+        start = once_files_are_stored(lambda: begun.append(nodes.enter_context(opened_parts(node))))
+        with pytest.raises(NotEmpty, match="Stop all of them"):
+            restore(settings, saved, moved=start)
+        with begun[0].database.read() as connection:
+            assert secret_keys.find(connection, "suppressions") == begun[0].suppressions.key
+            assert connection.execute(select(func.count()).select_from(audience_files)).scalar() == 0
+    assert restore(settings, saved).files
 
 
 def test_where_a_first_start_has_been_a_backup_can_be_restored(story: Story, saved: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from audiences import clock
+from audiences import clock, cursors
 from audiences.console import audience_hours, audience_words
 from audiences.errors import Reason
 from audiences.exports import MAX_OF_ACCOUNT
@@ -408,3 +408,17 @@ def test_local_times_are_told_in_few_words() -> None:
         (["Etc/Nowhere"], "Unknown"),
     ]
     assert [audience_hours.local_times(zones, now) for zones, _ in cases] == [said for _, said in cases]
+
+
+# A NUL, which PostgreSQL has no text with, wherever a caller can put one that a catalog is then asked for.
+NUL_PATHS = ["keys/%00", "new/%00", "account/users/%00", "audiences/%00"]
+
+
+def test_a_nul_in_what_is_looked_for_is_the_caller_s_mistake(client: Client, service: Service) -> None:
+    answer = client.http.get("/audiences", params={"name": "a\0b"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "invalid_parameter")
+    with signed_in(service) as browser:
+        assert browser.get("/console/audiences", params={"q": "a\0b"}).status_code == 400
+        cursor = cursors.encode((False, "a\0b", 5))
+        assert browser.get("/console/audiences", params={"sort": "name", "cursor": cursor}).status_code == 400
+        assert [browser.get(f"/console/{path}").status_code for path in NUL_PATHS] == [404] * len(NUL_PATHS)

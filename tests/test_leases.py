@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from audiences import clock, leases, sweep
-from audiences.errors import DiskFull
+from audiences import clock, judging, leases, sweep
+from audiences.errors import DiskFull, NotReady
+from audiences.inbox import Upload
 from audiences.leases import LEASE, Leases
 from audiences.parts import Parts, opened_parts
-from audiences.store import reads
+from audiences.store import audiences, files, reads
+from audiences.suppression_file import Written
+from audiences.suppressions import Version
 from conftest import settings_in
 
 SOON_S = 0.005
@@ -200,3 +204,54 @@ def test_a_block_that_is_cancelled_lets_go(parts: Parts) -> None:
 
     asyncio.run(cancel())
     assert not is_held(parts, name)
+
+
+def test_a_hold_that_a_node_with_a_clock_ahead_took_for_lapsed_is_put_back(parts: Parts) -> None:
+    first, second = stored(parts), stored(parts)
+    holds = Leases(parts.database, parts.files, clock.now, renewal_s=SOON_S)
+
+    def take_away() -> None:
+        with parts.database.write() as connection:
+            reads.remove_lapsed(connection, clock.now() + 2 * LEASE)
+
+    async def hold() -> None:
+        async with holds.held(1, finds(first)), holds.growing(1) as add:
+            add(second)
+            take_away()
+            assert await until(lambda: is_held(parts, first) and is_held(parts, second))
+
+    asyncio.run(hold())
+    assert not is_held(parts, first)
+    assert not is_held(parts, second)
+    assert not parts.files.exists(second)
+
+
+@pytest.mark.parametrize("stands", [0, 1])
+def test_files_that_were_stored_long_before_their_row_never_get_one(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, stands: int
+) -> None:
+    """The node was suspended between the two: the sweeper of another one may have removed them meanwhile."""
+    begun, put, found = files.moment(), parts.files.put, []
+
+    def put_and_sleep(source: Path, kind: str) -> str:
+        found.append(put(source, kind))
+        later = tuple(then + (0 if clock == stands else 3700) for clock, then in enumerate(begun))
+        monkeypatch.setattr(files, "moment", lambda: later)
+        return found[-1]
+
+    monkeypatch.setattr(parts.files, "put", put_and_sleep)
+    user, _ = parts.users.create(1, "ann@example.com", "member", "operator")
+    wanted = judging.instructions({"name": "list"})
+    for make in (
+        lambda upload: parts.creation.create(1, upload, wanted, lambda *_: None),
+        lambda upload: parts.drafts.add(1, user.id, upload),
+        lambda upload: parts.suppressions.publish(1, Version(), Written(upload.path, 20, 1, 0), lambda _: None),
+    ):
+        monkeypatch.setattr(files, "moment", lambda: begun)
+        folder = parts.settings.data.resolve() / "spool" / secrets.token_hex(4)
+        folder.mkdir()
+        (folder / "list.csv").write_bytes(b"phone1\n442079832100\n")
+        with pytest.raises(NotReady, match="Nothing was stored"):
+            make(Upload(folder, folder / "list.csv", "list.csv", 20, b"", {"name": "list"}))
+    with parts.database.read() as connection:
+        assert audiences.objects_in_use(connection, found, clock.now()) == set()

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -23,12 +25,15 @@ import pytest
 import faults
 from audiences import clock, parts, sweep
 from audiences.errors import CannotOpen, DiskFull, EngineFull, NotReady
+from audiences.store import objects as store_objects
 from audiences.store.cache import Cache
 from audiences.store.files import FileStore
-from audiences.store.objects import ObjectStore
+from audiences.store.objects import CLOCK, DOWNLOADS_AT_ONCE, ObjectStore
+from audiences.sweep import Sweeper
 from conftest import settings_in
 from file_store_contract import NO_SUCH_FILE, FileStoreContract
 from s3_server import BUCKET, S3Server, s3_server
+from support import until
 
 MIB = 1024**2
 PREFIXES = count(1)
@@ -165,7 +170,7 @@ def test_a_store_may_have_the_whole_bucket(tmp_path: Path) -> None:
         store = ObjectStore(f"s3://{BUCKET}", tmp_path / "node", MIB, other.environment)
         name = put(store, tmp_path, b"content")
         assert list(store.names(0)) == [name]
-        assert objects(other, "") == [name]
+        assert set(objects(other, "")) == {name, CLOCK}
 
 
 def test_more_objects_than_a_page_are_all_listed(tmp_path: Path) -> None:
@@ -231,6 +236,32 @@ def test_half_a_download_is_never_seen(server: S3Server, opened: Opener, tmp_pat
         assert files_in(tmp_path / "reader") == []
         proxy.plan = []
         assert store.local(name).read_bytes() == content
+
+
+def test_nobody_waits_longer_than_the_patience_for_a_download_that_does_not_come(
+    opened: Opener, tmp_path: Path
+) -> None:
+    names = [put(opened("writer"), tmp_path, b"%d" % number) for number in range(DOWNLOADS_AT_ONCE + 1)]
+    store, go = opened("reader"), threading.Event()
+    store.patience_s = 0.1
+    fill = store.cache.fill
+
+    def fill_late(*given: object) -> Path:
+        assert go.wait(60)
+        return fill(*given)  # type: ignore[arg-type]
+
+    store.cache.fill = fill_late  # type: ignore[method-assign,assignment]
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as threads:
+        coming = [threads.submit(store.local, name) for name in names[:-1]]
+        assert until(lambda: store.places._value == 0)
+        try:
+            for name in (names[0], names[-1]):
+                with within(5), pytest.raises(NotReady, match="the file store"):
+                    store.local(name)
+        finally:
+            go.set()
+        assert [copy.result().read_bytes() for copy in coming] == [b"%d" % n for n in range(DOWNLOADS_AT_ONCE)]
+    assert store.local(names[-1]).read_bytes() == b"%d" % DOWNLOADS_AT_ONCE
 
 
 # Outages
@@ -589,3 +620,54 @@ def test_the_sweeper_removes_stray_objects(opened: Opener, tmp_path: Path) -> No
         assert sweep.remove_stray_files(store, others.database, clock.now, age_s=0) == len(strays)
     assert list(store.names(0)) == []
     assert files_in(tmp_path / "node") == []
+
+
+def test_a_node_whose_clock_is_a_day_ahead_takes_no_upload_under_way_for_stray(opened: Opener, tmp_path: Path) -> None:
+    store = opened()
+    name = put(store, tmp_path, b"new")
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Ahead:
+            return cls.fromtimestamp(time.time() + 86400, tz)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_objects, "datetime", Ahead)
+        assert list(store.names(3600)) == []
+        assert list(store.names(0)) == [name]
+
+
+def test_strays_stay_where_the_store_turns_out_to_be_another_catalogs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "audiences")
+    with parts.opened_parts(settings_in(tmp_path / "data")) as ours:
+        source = ours.settings.data.resolve() / "spool" / "x"
+        source.write_bytes(b"theirs")
+        name = ours.files.put(source, "contacts")
+        sweeper = Sweeper(ours.files, ours.database, ours.sweeper.clock, ours.metrics, "another")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sweep, "remove_stray_files", partial(sweep.remove_stray_files, age_s=0))
+            assert sweeper.sweep()["stray_files"] == 0
+            assert ours.files.exists(name)
+            assert [record.message for record in caplog.records].count("store_of_another_catalog") == 1
+            assert ours.sweeper.sweep()["stray_files"] == 1
+
+
+def test_of_two_catalogs_that_begin_with_one_empty_store_one_gets_it(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, late = opened("early"), opened("late")
+    look = late.note
+
+    def look_and_be_overtaken() -> str:
+        try:
+            return look()
+        finally:
+            monkeypatch.setattr(late, "note", look)
+            assert early.claim("early") == "early"
+
+    monkeypatch.setattr(late, "note", look_and_be_overtaken)
+    assert late.claim("late") == "early"
+    assert opened("again").claim("early") == "early"
+    assert opened("third").claim("late") == "early"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from audiences import clock, reference, sweep
 from audiences.contacts import ROW_GROUP
@@ -24,6 +26,7 @@ from audiences.inbox import Upload
 from audiences.judging import Instructions, Judge, Judged
 from audiences.keys import PEOPLE, READ, WRITE
 from audiences.layout import FIRST_FILE, PHONE
+from audiences.leases import LEASE, Leases
 from audiences.library import Library
 from audiences.models import CheckWithSamples, Held
 from audiences.parts import Parts
@@ -433,6 +436,111 @@ def test_a_new_file_that_got_lost_is_written_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.embedded
+def test_nobody_who_writes_waits_for_what_an_erasure_asks_the_file_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(FolderStore):
+        """Notes whether it is asked in a transaction that others wait for."""
+
+        in_turn: list[bool]
+
+        def exists(self, name: str) -> bool:
+            """See FileStore."""
+            self.in_turn.append(writing.is_set())
+            return super().exists(name)
+
+    def asking(parts: Parts) -> Parts:
+        store = Asked(parts.settings.data.resolve() / "files")
+        store.in_turn = []
+        return with_store(parts, store)
+
+    writing = threading.Event()
+    with started(settings_in(tmp_path), asking) as running, running.client(scopes=ALL_SCOPES) as client:
+        write = running.parts.database.write
+
+        @contextmanager
+        def marked(account: int | None = None) -> Iterator[Connection]:
+            with write(account) as connection:
+                writing.set()
+                try:
+                    yield connection
+                finally:
+                    writing.clear()
+
+        client.create(LIST)
+        monkeypatch.setattr(running.parts.database, "write", marked)
+        assert erase(client)["contacts"] == 1
+        assert isinstance(running.parts.files, Asked)
+        assert running.parts.files.in_turn == [False, False]
+
+
+@pytest.mark.embedded
+def test_new_files_that_are_swept_behind_a_lapsed_hold_are_written_again(tmp_path: Path) -> None:
+    """Its node stands still once it has seen them; then it renews what it takes for its hold."""
+    stood_still = 0
+
+    def now() -> int:
+        return clock.now() + stood_still
+
+    class Swept(FolderStore):
+        """Has the sweeper come by, once, when it was asked whether a file is there."""
+
+        def exists(self, name: str) -> bool:
+            """See FileStore."""
+            nonlocal stood_still
+            found = super().exists(name)
+            if not stood_still:
+                stood_still = LEASE
+                sweep.remove_stray_files(self, running.parts.database, now, age_s=0)
+                time.sleep(0.4)  # a renewal
+            return found
+
+    def sweeping(parts: Parts) -> Parts:
+        store = Swept(parts.settings.data.resolve() / "files")
+        library = Library(parts.database, store, parts.engine, now)
+        people = People(library, parts.suppressions, now, parts.people.spool)
+        return replace(parts, people=people, files=store, leases=Leases(parts.database, store, now, renewal_s=0.3))
+
+    with started(settings_in(tmp_path), sweeping) as running, running.client(scopes=ALL_SCOPES) as client:
+        made = client.create("phone1\n447912345678\n" + NUMBER + "\n")
+        assert erase(client)["contacts"] == 1
+        assert len(made.contacts()) == 1
+        assert sorted(objects(running.parts, made)) == sorted(running.parts.files.names(0))
+
+
+def test_disclosures_leave_a_place_to_the_uploads_of_others(tmp_path: Path) -> None:
+    class Paused(People):
+        """Reads on when it is told to."""
+
+        begun, go_on = threading.Event(), threading.Event()
+
+        def held(self, account: int, phone: int, files: Sequence[Kept]) -> Held:
+            """See People."""
+            self.begun.set()
+            assert self.go_on.wait(30)
+            return super().held(account, phone, files)
+
+    def paused(parts: Parts) -> Parts:
+        return replace(parts, people=Paused(parts.library, parts.suppressions, clock.now, parts.people.spool))
+
+    with (
+        started(settings_in(tmp_path, uploads_at_once=2), paused) as running,
+        running.client(scopes=ALL_SCOPES) as client,
+        running.client() as other,
+        ThreadPoolExecutor() as threads,
+    ):
+        asked = [threads.submit(held, client) for _ in range(2)]
+        try:
+            assert Paused.begun.wait(30)
+            time.sleep(0.1)  # the other one comes
+            other.http.timeout = httpx.Timeout(10)
+            other.create(LIST)
+        finally:
+            Paused.go_on.set()
+        assert [one.result()["contacts"] for one in asked] == [[], []]
+
+
+@pytest.mark.embedded
 def test_a_stored_file_that_is_missing_is_said_and_nothing_is_changed_until_it_is_back(
     people: Client, service: Service, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -473,7 +581,10 @@ def test_a_disclosure_reads_what_it_found_though_it_is_erased_meanwhile_and_leav
     def late(parts: Parts) -> Parts:
         return replace(parts, people=Late(parts.library, parts.suppressions, clock.now, parts.people.spool))
 
-    with started(settings_in(tmp_path), late) as running, running.client(scopes=ALL_SCOPES) as client:
+    with (
+        started(settings_in(tmp_path, uploads_at_once=3), late) as running,
+        running.client(scopes=ALL_SCOPES) as client,
+    ):
         made = client.create(LIST)
         before = objects(running.parts, made)
         assert isinstance(running.parts.people, Late)
@@ -516,7 +627,7 @@ def test_an_erasure_keeps_nobody_else_waiting_and_its_twin_is_told_at_once(tmp_p
         assert go_on.wait(30)
 
     with (
-        started(settings_in(tmp_path), interrupted) as running,
+        started(settings_in(tmp_path, uploads_at_once=3), interrupted) as running,
         running.client(scopes=ALL_SCOPES) as client,
         running.client(scopes=ALL_SCOPES) as other,
         ThreadPoolExecutor() as threads,

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import gc
 import io
 import re
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from audiences import terminal
+from audiences.engine import Reads
+from audiences.errors import EngineFull
 from audiences.models import Check
-from support import Client, Made, Service
+from audiences.store.files import FileStore
+from support import Client, Made, Service, until
 
 MESSY = (
     'phone1;name;note\n+44 20 7983 2100;Zoë;"a;b\nc"\n;Bob;\n447912345678;Cy;"say ""hi"""\n'
@@ -366,3 +375,59 @@ def test_the_list_folds_the_case_of_every_script(client: Client) -> None:
     client.create("phone1\n442079832100\n", name="ÄB Ünïcode")
     assert len(client.get("/audiences", name="äb ünÏ")["data"]) == 1
     assert client.http.get("/audiences", params={"name": "_" * 30_000}).status_code == 400
+
+
+# Files that are far away
+
+
+class FarAway:
+    """A file store whose files come when they are let go."""
+
+    def __init__(self, files: FileStore) -> None:
+        self.files = files
+        self.come = threading.Event()
+        self.asked: list[str] = []
+
+    def local(self, name: str) -> Path:
+        self.asked.append(name)
+        assert self.come.wait(60)
+        return self.files.local(name)
+
+
+def test_whoever_reads_many_files_from_far_away_keeps_nobody_else_waiting(
+    start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start()
+    far = FarAway(service.parts.files)
+    with service.client() as greedy, service.client() as other, ThreadPoolExecutor(45) as threads:
+        made = greedy.create("phone1\n442079832100\n")
+        monkeypatch.setattr(service.parts.library, "files", far)
+        pages = [threads.submit(greedy.http.get, f"/audiences/{made.id}/contacts") for _ in range(45)]
+        try:
+            assert until(lambda: len(far.asked) >= 8)
+            time.sleep(0.3)  # the others come in meanwhile
+            for path in ("/readyz", "/audiences"):
+                assert other.http.get(path, timeout=2).status_code == 200
+        finally:
+            far.come.set()
+        assert {page.result().status_code for page in pages} == {200}
+
+
+def test_the_reads_of_an_account_are_bounded_and_leave_places_to_others() -> None:
+    reads, go = Reads(at_once=3, of_account=2, waiting=1), threading.Event()
+
+    async def read() -> None:
+        first = [asyncio.create_task(reads.run(1, go.wait, 10)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(EngineFull) as raised:
+            await reads.run(1, go.wait, 10)
+        assert raised.value.headers == {"Retry-After": "5"}
+        assert await reads.run(2, lambda: "read") == "read"
+        go.set()
+        assert await asyncio.gather(*first) == [True] * 3
+
+    asyncio.run(read())
+    go.clear()
+    asyncio.run(read())
+    gc.collect()
+    assert not reads.shares

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from audiences import answer, clock, repeats
+from audiences import answer, clock, repeats, sweep
 from audiences.answer import Reply
 from audiences.creation import Creation
-from audiences.errors import RequestInProgress
+from audiences.errors import NotReady, RequestInProgress, out_of_reach
 from audiences.parts import Parts
 from audiences.repeats import KEPT, LEASE
 from conftest import settings_in
@@ -244,6 +244,88 @@ def test_a_request_that_was_answered_leaves_no_mark_to_remove(
 ) -> None:
     """The mark, and the answer with the audience: two commits to the disk, which small uploads wait for."""
     client.post(ONE)  # the key's first use is noted
+    written = turns_to_write(service, monkeypatch)
+    assert client.post(ONE, headers=key()).status_code == 201
+    time.sleep(0.1)  # what comes behind the answer
+    assert written.count(client.account) == 2
+
+
+def test_a_long_answer_is_replayed_without_its_samples(client: Client) -> None:
+    once = key()
+    rows = "phone1,note\n" + "".join(f"4479{number:08d},{'x' * 1000}\n" for number in range(100))
+    first = client.post(rows, headers=once, dry_run="true").json()["data"]
+    assert len(first["sample_contacts"]) == 100
+
+    again = client.post(rows, headers=once, dry_run="true")
+
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.json()["data"] == first | {"sample_contacts": []}
+
+
+def test_what_a_long_refusal_says_is_replayed_without_its_samples(client: Client) -> None:
+    once = key()
+    rows = "phone1,note\n" + f"call me,{'x' * 1000}\n" * 100
+    first, again = (client.post(rows, headers=once).json() for _ in range(2))
+    assert first["report"]["sample_rejects"]
+    assert again["errors"] == first["errors"]
+    assert again["report"] == first["report"] | {"sample_rejects": []}
+
+
+QUOTING = Reply(status=200, description="x", data={"rows": 1, "sample_rejects": [{"row": 2}]})
+
+
+def test_rows_are_forgotten_batch_by_batch_and_others_write_in_between(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repeats, "BATCH", 2)
+    account, store, database = service.account(), service.parts.repeats, service.parts.database
+    for number in range(5):
+        store.finish(store.begin(account, f"k{number}", b"x" * 32), QUOTING)
+    written = turns_to_write(service, monkeypatch)
+
+    repeats.forget_most_rows(database, account)
+
+    assert written == [account] * 4
+    kept = [store.begin(account, f"k{number}", b"x" * 32).replay for number in range(5)]
+    assert [one.data for one in kept if one] == [{"rows": 1, "sample_rejects": []}] * 5
+
+
+def test_old_answers_are_swept_batch_by_batch(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "BATCH", 2)
+    service = start()
+    account, store = service.account(), service.parts.repeats
+    for number in range(5):
+        store.finish(store.begin(account, f"k{number}", b"x" * 32), QUOTING)
+    written = turns_to_write(service, monkeypatch)
+    assert sweep.remove_old_answers(service.parts.database, clock.now) == 0
+    assert sweep.remove_old_answers(service.parts.database, lambda: clock.now() + KEPT + 1) == 5
+    assert written == [None] * 5
+
+
+def test_nobody_waits_for_the_writes_of_another_account_whose_key_is_to_be_freed(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, other = service.account(), service.account()
+    store = repeats.Repeats(service.parts.database, clock.now)
+    claim = store.begin(account, "k", b"x" * 32)
+    with monkeypatch.context() as outage:
+        outage.setattr(store.database, "write", away)
+        with pytest.raises(NotReady):
+            store.release(claim)
+    written = turns_to_write(service, monkeypatch)
+
+    assert store.begin(other, "k", b"x" * 32).replay is None
+    assert written == [other]
+    assert store.begin(account, "k", b"x" * 32).replay is None
+
+
+def away(_account: int | None = None) -> AbstractContextManager[Connection]:
+    """A catalog that does not answer."""
+    raise out_of_reach("its catalog")
+
+
+def turns_to_write(service: Service, monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """For whom the catalog is written in from now on."""
     written: list[int | None] = []
     write = service.parts.database.write
 
@@ -252,6 +334,4 @@ def test_a_request_that_was_answered_leaves_no_mark_to_remove(
         return write(account)
 
     monkeypatch.setattr(service.parts.database, "write", counted)
-    assert client.post(ONE, headers=key()).status_code == 201
-    time.sleep(0.1)  # what comes behind the answer
-    assert written.count(client.account) == 2
+    return written

@@ -45,6 +45,8 @@ def test_a_variable_is_read_in_its_unit(variable: str, text: str, name: str, val
         ("AUDIENCES_TRUSTED_PROXIES", "everyone", "10.0.0.0/8"),
         ("AUDIENCES_METRICS_ADDRESS", "9090", "127.0.0.1:9090"),
         ("AUDIENCES_RECEIVE_TIMEOUT_S", "soon", "30"),
+        ("AUDIENCES_DATABASE_CONNECTIONS", "3", "at least 4"),
+        ("AUDIENCES_DATABASE_CONNECTIONS", "many", "at least 4"),
         ("AUDIENCES_RATE_LIMIT_FILE", "/does/not/exist", "cannot be read"),
     ],
 )

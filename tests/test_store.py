@@ -19,7 +19,7 @@ from sqlalchemy import Connection, event, text
 import scaled
 from audiences import clock, parts, sweep
 from audiences.errors import CannotOpen, DiskFull
-from audiences.store import accounts, audiences, database
+from audiences.store import accounts, audiences, database, versions
 from audiences.store.database import Database, SchemaTooNew
 from audiences.store.files import FileStore, FolderStore
 from audiences.store.schema import metadata
@@ -81,12 +81,29 @@ def test_names_are_found_and_sorted_alike_on_both_catalogs(catalog: Database) ->
         values = "100000000099, 1, 'Older', 'Static', 1, 0, 0"
         columns = "id, account_id, name, type, version, created_time, updated_time"
         connection.execute(text(f"INSERT INTO audiences ({columns}) VALUES ({values})"))
+        audiences.add(connection, row | {"id": 10**11 + 98, "name": "Grün"})
+        connection.execute(text("UPDATE audiences SET name = 'NEWER in 2' WHERE name = 'Grün'"))
     assert named(catalog, "strasse") == ["Straße", "STRASSE 2"]
     assert named(catalog, "ÜNÏ") == ["Ünïcode", "ünïcode b"]
     assert named(catalog, "ΣΊΣΥΦΟΣ") == ["Σίσυφος"]
     assert named(catalog, "0%_") == ["100%_sure"]
     assert named(catalog, "oldER") == ["Older"]
-    assert named(catalog, "") == sorted([*NAMES, "Older"], key=str.casefold)
+    assert named(catalog, "newer IN") == ["NEWER in 2"]
+    assert named(catalog, "Grün") == []
+    assert named(catalog, "e\no") == []
+    assert named(catalog, "") == sorted([*NAMES, "Older", "NEWER in 2"], key=str.casefold)
+
+
+def test_what_a_node_of_the_release_before_forgot_of_a_deleted_audience_is_forgotten_whole(sqlite: Database) -> None:
+    sqlite.migrate()
+    with sqlite.write() as connection:
+        accounts.add(connection, "default", 0)
+        row = {"account_id": 1, "type": "Static", "version": 1, "created_time": 0, "updated_time": 0, "deleted_time": 1}
+        audiences.add(connection, row | {"id": 10**11, "name": "Ann"})
+        connection.execute(text("UPDATE audiences SET name = ''"))
+        assert versions.forget_deleted(connection, 2) == 1
+        assert connection.execute(text("SELECT name_folded FROM audiences")).scalar() == ""
+        assert versions.forget_deleted(connection, 2) == 0
 
 
 def test_a_catalog_of_a_newer_release_is_refused(catalog: Database) -> None:

@@ -37,8 +37,9 @@ def commit_before() -> str:
     newest = git("log", "-1", "--diff-filter=A", "--format=%H", "--", MIGRATIONS).decode().strip()
     if not newest:
         pytest.skip("there is no git history")
-    changed = git("status", "--porcelain", "--", MIGRATIONS).strip()
-    before = newest if changed else git("rev-parse", "--verify", "--quiet", f"{newest}^").decode().strip()
+    states = git("status", "--porcelain", "--", MIGRATIONS).decode().splitlines()
+    is_new = any(state.startswith(("??", "A")) for state in states)
+    before = newest if is_new else git("rev-parse", "--verify", "--quiet", f"{newest}^").decode().strip()
     if not before:
         pytest.skip("the history does not reach back to before the newest migration")
     if not git("ls-tree", before, POSTGRES):
@@ -129,6 +130,11 @@ def test_nodes_of_the_release_before_go_on_while_the_new_one_migrates_the_catalo
             for number in (0, *list(working.made)[-2:]):
                 assert phones_of(Made(client, working.made[number]).csv()) == list(File(number).phones)
             assert len(client.get("/audiences", name="LIST")["data"]) == len(working.made)
+        renamed = working.made[max(working.made)]  # by the new one, and now by the old one
+        assert to_old.patch(f"/audiences/{renamed}", json={"name": "Other"}).status_code == 200
+        for client in clients:
+            assert [found["id"] for found in client.get("/audiences", name="oTHER")["data"]] == [renamed]
+            assert len(client.get("/audiences", name="LIST")["data"]) == len(working.made) - 1
     for node in (old, new):
         assert node.noise() == []
         assert [event for event in node.events() if event["level"] == "error"] == []

@@ -102,7 +102,9 @@ def test_the_sweeper_of_a_server_takes_old_records_and_usage(start: Callable[...
         client.create(FILE)
         opened = service.parts
 
-        done = Sweeper(opened.files, opened.database, lambda: now + 731 * DAY, opened.metrics).sweep()
+        done = Sweeper(
+            opened.files, opened.database, lambda: now + 731 * DAY, opened.metrics, opened.sweeper.identity
+        ).sweep()
 
         assert (done["old_records"] >= 1, done["old_usage"]) == (True, 1)
         assert written(service.parts.database, client.account) == []

@@ -41,6 +41,9 @@ ID_TRIES = 5
 Commit = Callable[[Connection, int], None]
 FileRow = Mapping[str, object]
 
+# Carries out the transaction that makes a file count.
+Store = Callable[[FileRow, Commit], int]
+
 
 class VersionMoved(Overtaken):
     """The audience got another version, or other files, while a file was held against this one."""
@@ -65,12 +68,12 @@ class Creation:
         Raises a Refusal, NoValidRows among them; then nothing is stored.
         """
         judged = self.judge.judge(upload, wanted, self.against(account))
-        return self.publish(judged, lambda file: self.insert(account, wanted.name, file, commit))
+        return self.publish(judged, partial(self.insert, account, wanted.name), commit)
 
     def replace(self, account: int, audience_id: str, upload: Upload, wanted: Instructions, commit: Commit) -> int:
         """Replaces all contacts of a static audience; its id. Raises as `create` does, and UnknownAudience."""
         judged = self.judge.judge(upload, wanted, self.against(account))
-        return self.publish(judged, partial(self.add_version, account, audience_id, "replace", commit=commit))
+        return self.publish(judged, partial(self.add_version, account, audience_id, "replace"), commit)
 
     def append(self, account: int, audience_id: str, upload: Upload, wanted: Instructions, commit: Commit) -> int:
         """Adds a file to a static audience; its id. Raises as `replace` does.
@@ -80,9 +83,9 @@ class Creation:
         """
         while True:
             opened = self.library.open(account, audience_id)
-            add = partial(self.add_version, account, audience_id, "append", commit=commit, seen=opened)
+            add = partial(self.add_version, account, audience_id, "append", seen=opened)
             try:
-                return self.publish(self.judge.judge(upload, wanted, self.against(account, opened)), add)
+                return self.publish(self.judge.judge(upload, wanted, self.against(account, opened)), add, commit)
             except VersionMoved:
                 continue
             except MovedAway:
@@ -118,13 +121,21 @@ class Creation:
             return Against(suppressed)
         return Against(suppressed, opened.contacts, file=opened.last_file + 1)
 
-    def publish(self, judged: Judged, store: Callable[[FileRow], int]) -> int:
-        """Stores the files, then calls `store` with the catalog's row that makes them count."""
+    def publish(self, judged: Judged, store: Store, commit: Commit) -> int:
+        """Stores the files, then calls `store` with the catalog's row that makes them count.
+
+        Its transaction ends with `commit`, and with a look at how long ago the files were stored.
+        """
         paths = {"contacts": judged.kept.contacts, "rejects": judged.kept.rejects}
         there = {kind: path for kind, path in paths.items() if path is not None}
         size = sum(path.stat().st_size for path in there.values())
         with self.judge.step("publish"), stored_together(self.files, there) as objects:
-            return store(row_of(judged, size, objects))
+
+            def finish(connection: Connection, audience_id: int) -> None:
+                commit(connection, audience_id)
+                objects.check_age()
+
+            return store(row_of(judged, size, objects), finish)
 
     def insert(self, account: int, name: str, file: FileRow, commit: Commit) -> int:
         """The commit point. An id that was ever used is not used again: the next one is tried."""
@@ -154,8 +165,8 @@ class Creation:
         audience_id: str,
         kind: versions.Kind,
         file: FileRow,
-        *,
         commit: Commit,
+        *,
         seen: Opened | None = None,
     ) -> int:
         """The commit point of a new version. Raises VersionMoved if the current one is no longer as it was `seen`."""

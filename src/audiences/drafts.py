@@ -104,6 +104,7 @@ class Drafts:
                 self.check_count(connection, account, user)
                 quota.check(connection, self.settings, account, upload.size)
                 stored.add(connection, row)
+                objects.check_age()
         return draft_of(row)
 
     def refuse_full(self, account: int, user: str) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 import anyio.to_thread
@@ -51,11 +52,62 @@ PLACES = f"""
 # Parquet writers) and for the process itself, so that all of it together keeps to the setting.
 DUCKDB_SHARE = 0.45
 
+# Reads at once, in threads of their own: what is short (keys, leases, `/readyz`) has the usual ones to itself.
+MAX_READS = 24
+
+# Of one account, and how many more of it wait: cold files of one must not keep all others waiting.
+READS_OF_ACCOUNT = 8
+READS_WAITING = 64
+
 Result = TypeVar("Result")
 
 
 class MovedAway(Exception):
     """A stored file was there when it was looked up and is no longer; whoever looks again finds its successor."""
+
+
+class Reads:
+    """Threads for reads of stored files, each of which may have to wait for a file from another machine.
+
+    An account has a share of them. What is over it waits without a thread; all of it belongs to one event loop at a
+    time.
+    """
+
+    def __init__(
+        self, at_once: int = MAX_READS, of_account: int = READS_OF_ACCOUNT, waiting: int = READS_WAITING
+    ) -> None:
+        self.at_once = at_once
+        self.of_account = of_account
+        self.waiting = waiting
+        # Made in an event loop, when they are first needed; an account's lasts as long as something of it is read.
+        self.own_threads: anyio.CapacityLimiter | None = None
+        self.shares: WeakValueDictionary[int, anyio.CapacityLimiter] = WeakValueDictionary()
+
+    @property
+    def threads(self) -> anyio.CapacityLimiter:
+        """The threads of all accounts."""
+        if self.own_threads is None:
+            self.own_threads = anyio.CapacityLimiter(self.at_once)
+        return self.own_threads
+
+    def share(self, account: int) -> anyio.CapacityLimiter:
+        """What the account has of them; to be held on to while it is used."""
+        share = self.shares.get(account)
+        if share is None:
+            share = self.shares[account] = anyio.CapacityLimiter(self.of_account)
+        return share
+
+    async def run(self, account: int, work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - `work`'s
+        """What `work` returns, in one of the threads. Raises EngineFull where too many of the account wait already."""
+        share = self.share(account)
+        if share.statistics().tasks_waiting >= self.waiting:
+            raise EngineFull(
+                f"{self.of_account} reads of your account are under way, and {self.waiting} wait. "
+                "Try again in a few seconds.",
+                headers={"Retry-After": "5"},
+            )
+        async with share:
+            return await anyio.to_thread.run_sync(work, *arguments, limiter=self.threads)
 
 
 class Engine:
@@ -67,6 +119,7 @@ class Engine:
         shutil.rmtree(spill, ignore_errors=True)
         spill.mkdir(parents=True)
         self.turns = Turns(places_at_once(settings), settings.uploads_waiting, metrics or Metrics())
+        self.reads = Reads()
         # A workbook's child has half of the limit to itself (contract), so there is one at a time.
         self.workbook_turn = threading.Lock()
         self.database = duckdb.connect(

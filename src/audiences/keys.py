@@ -133,7 +133,7 @@ class Keys:
         Raises UnknownKey, also for a key that is dead already, and with `account` for one of another account.
         """
         text, now = mint(), self.clock()
-        with self.database.write(account) as connection:
+        with self.database.write(self.account_of(key_id) if account is None else account) as connection:
             old = required(connection, key_id, account)
             if not is_live(old, now):
                 raise UnknownKey(key_id)
@@ -151,10 +151,15 @@ class Keys:
 
         Raises UnknownKey, with `account` also for one of another account.
         """
-        with self.database.write(account) as connection:
+        with self.database.write(self.account_of(key_id) if account is None else account) as connection:
             if required(connection, key_id, account)["revoked_time"] is None:
                 stored.change(connection, key_id, revoked_time=self.clock())
                 commit(connection, key_id)
+
+    def account_of(self, key_id: str) -> int:
+        """Whose key it is, for good. Raises UnknownKey."""
+        with self.database.read() as connection:
+            return int(required(connection, key_id, None)["account_id"])
 
     def of_account(self, account: int) -> list[RowMapping]:
         """The account's keys, without their hashes, newest first."""

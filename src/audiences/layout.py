@@ -7,8 +7,7 @@ compare names without case, so a name that would collide gets a number; the cata
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec import Struct
@@ -63,14 +62,18 @@ class Stored:
     layout: Layout
     count: int = 0
     rows: int = 0
+    found: list[Path] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def path(self) -> Path:
         """Where it can be read, as long as this object lives. A file on another machine is brought here first.
 
         Raises FileNotFoundError, or NotReady.
         """
-        return self.locate()
+        # Not a `cached_property`: in Python 3.11 all objects share its one lock, and a slow file would hold up others.
+        if not self.found:
+            self.found.append(self.locate())
+        return self.found[0]
 
     @classmethod
     def at(cls, file: int, path: Path, layout: Layout, count: int = 0, rows: int = 0) -> Stored:

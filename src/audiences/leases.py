@@ -101,28 +101,35 @@ class Lease:
     account: int
     clock: Clock
     id: str = field(default_factory=partial(secrets.token_hex, 16))
+    # Changed in transactions of the account alone, which take turns: so a renewal puts nothing back behind the end.
+    names: set[str] = field(default_factory=set)
 
     def hold(self, find: Find[Found]) -> Found:
         """What is found, in the transaction that holds its files."""
         with self.database.write(self.account) as connection:
             found, names = find(connection)
             reads.add(connection, self.id, names, self.clock() + LEASE)
+            self.names.update(names)
             return found
 
     def add(self, name: str) -> None:
         """Holds one more file."""
         with self.database.write(self.account) as connection:
             reads.add(connection, self.id, [name], self.clock() + LEASE)
+            self.names.add(name)
 
     def renew(self) -> None:
-        """Renews the lease."""
+        """Renews the lease, of marks that somebody else has removed as well."""
         with self.database.write(self.account) as connection:
-            reads.renew(connection, self.id, self.clock() + LEASE)
+            reads.renew(connection, self.id, self.names, self.clock() + LEASE)
 
     def end(self) -> list[str]:
         """Ends the hold; the names of its files."""
         with self.database.write(self.account) as connection:
-            return reads.remove(connection, self.id)
+            reads.remove(connection, self.id)
+            names = list(self.names)
+            self.names.clear()
+            return names
 
 
 def remove_unused(database: Database, files: FileStore, names: Collection[str], now: int) -> None:

@@ -42,7 +42,7 @@ def sweep(*, as_json: AsJson = False, data: Data = None) -> None:
     """Remove what is over now, as a server does every ten minutes, and tell how much."""
     import tempfile
 
-    from audiences import beside, clock, terminal
+    from audiences import beside, clock, parts, terminal
     from audiences.sweep import Sweeper
     from audiences.watch import Metrics
 
@@ -50,7 +50,7 @@ def sweep(*, as_json: AsJson = False, data: Data = None) -> None:
         tempfile.TemporaryDirectory() as scratch,
         beside.opened_stores(read(data), Path(scratch)) as (database, files),
     ):
-        done = Sweeper(files, database, clock.now, Metrics()).sweep()
+        done = Sweeper(files, database, clock.now, Metrics(), parts.identity_of(database)).sweep()
     del done["unused_copies"]  # a server's own; this command has none
     if as_json:
         show_line(done)

@@ -140,7 +140,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
             audit=Audit(now),
             leases=Leases(database, files, now),
             exports=Exports(engine, spool, check_room=inbox.check_room),
-            sweeper=Sweeper(files, database, now, metrics),
+            sweeper=Sweeper(files, database, now, metrics, identity_of(database)),
             metrics=metrics,
         )
 
@@ -179,9 +179,14 @@ def opened_files(settings: Settings, folder: Path) -> FileStore:
     return ObjectStore(settings.storage_url, folder / "copies", settings.cache_bytes, spare_bytes=spare)
 
 
+def identity_of(database: Database) -> str:
+    """The catalog's own name, as its files know it."""
+    return secret_keys.ensure(database, IDENTITY).hex()
+
+
 def check_owner(files: FileStore, database: Database) -> None:
     """Raises CannotOpen for files of another catalog: to this one's sweeper all of them would be rubbish."""
-    identity = secret_keys.ensure(database, IDENTITY).hex()
+    identity = identity_of(database)
     if files.claim(identity) != identity:
         raise CannotOpen(
             "The stored files belong to another catalog than this one. Set AUDIENCES_STORAGE_URL (or --data) to where "

@@ -64,6 +64,8 @@ def read_name(query: QueryParams) -> str | None:
     name = query.get("name")
     if name is not None and len(name) > MAX_NAME_FILTER:
         raise InvalidParameter(f"name takes at most {MAX_NAME_FILTER} characters.", field="name")
+    if name is not None and "\0" in name:
+        raise InvalidParameter("name takes text without NUL characters.", field="name")
     return name
 
 

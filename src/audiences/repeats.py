@@ -5,7 +5,8 @@ boundary. The first request marks the key as running under a lease that it renew
 The result is written in the transaction that stores the audience, so that there is never one without the other.
 
 An answer may quote rows. When a person is erased, all that are kept lose them and stay otherwise: a request that is
-sent again is never carried out again for it.
+sent again is never carried out again for it. A long one is kept without its samples from the first: nobody's quota
+counts what is kept here, and all of it has to be read at an erasure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hmac
 import re
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +40,12 @@ RENEWAL_S = 15.0
 
 # Answers are kept so long; a client that repeats a request after a day means a new one.
 KEPT = 24 * HOUR
+
+# Bytes of an answer that is kept as it is: some hundred rows of a usual list. A longer one loses its samples.
+LONGEST = 64 * 1024
+
+# Answers that lose their rows in one turn to write: well below a second of it.
+BATCH = 20
 
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
@@ -70,7 +77,8 @@ class Repeats:
         self.renewal_s = renewal_s
         self.fingerprint_key = secret_keys.ensure(database, "fingerprints")
         # Those whose key could not be freed, since the catalog did not answer; without this they would lapse only.
-        self.unreleased: deque[Claim] = deque()
+        # They are by account: to free one is to wait for the writes of its account, which a stranger has no part in.
+        self.unreleased: dict[int, deque[Claim]] = {}
 
     async def once(
         self, account: int, key: str | None, fingerprint: bytes, work: Callable[[Claim], Awaitable[Reply]]
@@ -101,7 +109,7 @@ class Repeats:
 
     def begin(self, account: int, key: str, fingerprint: bytes) -> Claim:
         """Marks the key as running, unless it is, or was answered."""
-        self.release_again()
+        self.release_again(account)
         now, owner = self.clock(), secrets.token_hex(16)
         values = {"account_id": account, "key": key, "fingerprint": fingerprint, "owner": owner}
         values |= {"created_time": now, "lease_until": now + LEASE}
@@ -137,7 +145,7 @@ class Repeats:
         whole = msgspec.json.decode(msgspec.json.encode(reply), type=Reply)
         bare = without_rows(whole)
         # A person was erased since the request began: it may have read them.
-        kept = bare if record["quotes_rows"] else whole
+        kept = bare if record["quotes_rows"] else shortened(whole)
         values = {"answer": msgspec.json.encode(kept), "quotes_rows": kept != bare}
         idempotency.change(connection, claim.account, claim.key, claim.owner, **values)
         claim.kept = True
@@ -156,14 +164,15 @@ class Repeats:
             with self.database.write(claim.account) as connection:
                 idempotency.remove(connection, claim.account, claim.key, claim.owner)
         except NotReady:
-            self.unreleased.append(claim)
+            self.unreleased.setdefault(claim.account, deque()).append(claim)
             raise
 
-    def release_again(self) -> None:
-        """Frees the keys that could not be freed while the catalog was away. Raises NotReady where it still is."""
-        for _ in range(len(self.unreleased)):
+    def release_again(self, account: int) -> None:
+        """Frees the account's keys that could not be freed while the catalog was away. Raises NotReady where it is."""
+        claims = self.unreleased.get(account, deque())
+        for _ in range(len(claims)):
             with suppress(IndexError):  # another thread took the last one
-                self.release(self.unreleased.popleft())
+                self.release(claims.popleft())
 
     def renew(self, claim: Claim) -> None:
         """Renews the lease."""
@@ -205,11 +214,39 @@ def check_key(key: str | None) -> str | None:
 def forget_rows(connection: Connection, account: int) -> None:
     """Takes the rows out of all that the account has been answered, and of what its running requests will be."""
     idempotency.mark_running(connection, account)
-    for key, owner in idempotency.quoting(connection, account):
-        record = idempotency.find(connection, account, key)  # one by one: an answer may have a megabyte
+    strip(connection, account, idempotency.quoting(connection, account))
+
+
+def forget_most_rows(database: Database, account: int) -> None:
+    """Takes the rows out of what the account has been answered by now, and lets others write in between.
+
+    What is answered meanwhile is left to `forget_rows`, which then has little to do in its one turn.
+    """
+    last = ""
+    while True:
+        with database.write(account) as connection:
+            batch = idempotency.quoting(connection, account, last, BATCH)
+            strip(connection, account, batch)
+        if not batch:
+            return
+        last, _ = batch[-1]
+
+
+def strip(connection: Connection, account: int, answers: Iterable[tuple[str, str]]) -> None:
+    """Takes the rows out of these answers of the account, each said by its key and owner."""
+    for key, owner in answers:
+        record = idempotency.find(connection, account, key)  # one by one: they are not to be in memory together
         assert record is not None  # noqa: S101 - of the same transaction
         bare = without_rows(msgspec.json.decode(record["answer"], type=Reply))
         idempotency.change(connection, account, key, owner, answer=msgspec.json.encode(bare), quotes_rows=False)
+
+
+def shortened(reply: Reply) -> Reply:
+    """The answer, decoded; without its samples where it would be too long with them."""
+    if len(msgspec.json.encode(reply)) <= LONGEST:
+        return reply
+    data, report = without_samples(reply.data), without_samples(reply.report)
+    return msgspec.structs.replace(reply, data=data, report=report)
 
 
 def without_rows(reply: Reply) -> Reply:

@@ -63,7 +63,7 @@ class Sessions:
     def start(self, user_id: str) -> str:
         """A new session's cookie, for a user who proved nothing; pages begin theirs as they let somebody in."""
         cookie = tokens.mint()
-        with self.database.write() as connection:
+        with self.database.write(self.account_of(user_id)) as connection:
             self.begin(connection, user_id, cookie=cookie)
         return cookie
 
@@ -79,24 +79,33 @@ class Sessions:
             return None
         if now - row["last_seen_time"] >= LAST_SEEN_STEP:
             # A full disk must not keep anybody from reading.
-            with suppress(DiskFull), self.database.write() as connection:
+            with suppress(DiskFull), self.database.write(user["account"]) as connection:
                 stored.touch(connection, digest, now)
         return Session(user_of(user), self.csrf_of(digest), row["created_time"])
 
     def end(self, cookie: str | None) -> None:
         """Ends the session of that cookie, if there is one."""
-        if cookie is not None:
-            with self.database.write() as connection:
-                stored.remove(connection, tokens.hash_of(cookie))
+        digest = None if cookie is None else tokens.hash_of(cookie)
+        with self.database.read() as connection:
+            row = None if digest is None else stored.find(connection, digest)
+        if digest is not None and row is not None:
+            with self.database.write(self.account_of(row["user_id"])) as connection:
+                stored.remove(connection, digest)
 
     def end_all(self, user_id: str, *, actor: str | None = None) -> None:
         """Ends every session of the user, on every device; `actor` is the user unless it is somebody else."""
-        with self.database.write() as connection:
+        with self.database.write(self.account_of(user_id)) as connection:
             user = users.find(connection, user_id)
             stored.remove_of(connection, user_id)
             if user is not None:
                 by = actor or actor_of(user_id)
                 self.audit.note(connection, user["account"], by, "sign_out_everywhere", subject=user_id)
+
+    def account_of(self, user_id: str) -> int | None:
+        """Whose turn a write on the user is; users stay in their account. None for a user who is not known."""
+        with self.database.read() as connection:
+            user = users.find(connection, user_id)
+        return None if user is None else int(user["account"])
 
     def csrf_of(self, digest: bytes) -> str:
         """What forms of that session bring along: nobody else can compute it, and another session's does not fit."""

@@ -20,6 +20,8 @@ from audiences.fetch_guard import read_allowed
 PREFIX = "AUDIENCES_"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
+LEAST_CONNECTIONS = 4
+
 # A client keeps its key and the server's address here; they are no settings of the server.
 NOT_SETTINGS = frozenset({"AUDIENCES_API_KEY", "AUDIENCES_URL"})
 
@@ -100,6 +102,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_connections(text: str) -> int:
+    """A whole number, at least 4: the sweep holds one, two are for reads, and one writes."""
+    if not re.fullmatch(r"[1-9]\d{0,5}", text.strip()) or int(text) < LEAST_CONNECTIONS:
+        raise ValueError(f"a whole number of at least {LEAST_CONNECTIONS}")
+    return int(text)
+
+
 def parse_url(schemes: str, example: str) -> Callable[[str], str]:
     """Reads an address of one of those schemes, separated by blanks. It may hold a password, so no error repeats it."""
 
@@ -144,9 +153,9 @@ class Settings:
         "The catalog on PostgreSQL, which several nodes can share; without it, SQLite in the data folder.",
     )
     database_connections: int = setting(
-        parse_count,
+        parse_connections,
         10,
-        "Connections of this node to PostgreSQL, at most: all nodes together need fewer than its max_connections.",
+        "Connections of this node to PostgreSQL, at most; 4 or more. All nodes need fewer than its max_connections.",
     )
     storage_url: str | None = setting(
         parse_url("s3", "s3://bucket/prefix"),

@@ -8,6 +8,8 @@ on it, and a session begins in that transaction.
 
 from __future__ import annotations
 
+import secrets
+
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
@@ -74,7 +76,7 @@ class SignIn(Directory):
         values: dict[str, object] = {"last_sign_in_time": self.clock()}
         if self.passwords.is_outdated(known["password_hash"]):
             values["password_hash"] = self.passwords.hash(password)
-        with self.database.write() as connection:
+        with self.database.write(known["account_id"]) as connection:
             if stored.admit(connection, known, step, **values):
                 user = self.required(connection, known["id"])
                 self.note(connection, user, actor_of(user.id), "sign_in")
@@ -107,7 +109,7 @@ class SignIn(Directory):
 
     def failed(self, known: RowMapping | None, refusal: type[UserRefusal]) -> UserRefusal:
         """The refusal, noted for the account if that is known; otherwise as much is written, and nothing kept."""
-        with self.database.write() as connection:
+        with self.database.write(nobody() if known is None else known["account_id"]) as connection:
             if known is None:
                 links.change_nothing(connection, hash_of(mint()))
                 return refusal()
@@ -143,7 +145,7 @@ class SignIn(Directory):
         if passwords.normalised(new) == passwords.normalised(old):
             raise passwords.WeakPassword(SAME)
         kept = self.passwords.hash(new)
-        with self.database.write() as connection:
+        with self.database.write(known["account_id"]) as connection:
             if not stored.admit(connection, known, None, password_hash=kept, wrong_codes=0):
                 raise WrongPassword
             links.remove_of(connection, user.id)
@@ -178,7 +180,7 @@ class SignIn(Directory):
     def set_totp(self, known: RowMapping, begin: Begin, action: str, *, secret: str | None, used: int | None) -> None:
         """Sets the secret, or takes it away. Raises WrongPassword if what was proven does not hold any more."""
         user_id = known["id"]
-        with self.database.write() as connection:
+        with self.database.write(known["account_id"]) as connection:
             if not stored.admit(connection, known, None, totp_secret=secret, totp_used=used, wrong_codes=0):
                 raise WrongPassword
             self.note(connection, self.required(connection, user_id), actor_of(user_id), action)
@@ -189,7 +191,7 @@ class SignIn(Directory):
 
         Raises UnknownUser.
         """
-        with self.database.write() as connection:
+        with self.database.write(account) as connection:
             user = self.required(connection, user_id, account)
             if user.has_totp:
                 stored.change(connection, user_id, totp_secret=None, totp_used=None, wrong_codes=0)
@@ -201,6 +203,15 @@ def renew(connection: Connection, user_id: str, begin: Begin) -> None:
     """Ends all sessions of the user, whatever they were opened by, and begins a new one."""
     sessions.remove_of(connection, user_id)
     begin(connection, user_id)
+
+
+def nobody() -> int:
+    """An account that there is not, another one each time.
+
+    An address that nobody has waits for no more than one whose account is quiet; and guesses at addresses hold up
+    nobody.
+    """
+    return -1 - secrets.randbelow(2**31 - 1)
 
 
 def hash_in(known: RowMapping | None) -> str | None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,11 +33,15 @@ class Suppressed:
     hashes: int
     key: bytes
     locate: Callable[[str], Path]
+    found: list[Path] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def path(self) -> Path:
         """Where it can be read, as long as this object lives. Raises FileNotFoundError, or NotReady."""
-        return self.locate(self.name)
+        # Not a `cached_property`: see `Stored`.
+        if not self.found:
+            self.found.append(self.locate(self.name))
+        return self.found[0]
 
     def names(self, phone: str, bind: Bind) -> str:
         """The condition that the list has the number in the expression `phone`, a whole number that is not NULL."""

@@ -176,5 +176,6 @@ class Suppressions:
             if not stored.change(catalog, account, before.number, values):
                 raise ListMoved
             settle(catalog)
+            objects.check_age()
         if before.listed is not None:
             leases.remove_unused(self.database, self.files, [before.listed.name], self.clock())

@@ -94,8 +94,8 @@ def remove_stray_files(files: FileStore, database: Database, clock: Clock, age_s
 
 def remove_old_answers(database: Database, clock: Clock) -> int:
     """Removes idempotency records that are over; how many."""
-    with database.write() as connection:
-        return idempotency.remove_older(connection, clock() - KEPT)
+    until = clock() - KEPT
+    return in_batches(database, lambda connection: idempotency.remove_older(connection, until, BATCH))
 
 
 def remove_old_sign_ins(database: Database, clock: Clock) -> int:
@@ -139,26 +139,31 @@ def in_batches(database: Database, remove: Callable[[Connection], int]) -> int:
 
 
 class Sweeper:
-    """Runs the above from time to time."""
+    """Runs the above from time to time, for the catalog of that identity."""
 
-    def __init__(self, files: FileStore, database: Database, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, files: FileStore, database: Database, clock: Clock, metrics: Metrics, identity: str) -> None:
         self.files = files
+        self.identity = identity
         self.database = database
         self.clock = clock
         self.metrics = metrics
 
     def sweep(self) -> dict[str, int]:
         """One round; what was removed. Of several nodes one sweeps what they share, and each its own copies."""
-        with self.database.alone(WORK) as alone:
-            done = self.sweep_shared() if alone else {}
-        return done | {"unused_copies": self.files.trim(self.in_use)}
+        try:
+            with self.database.alone(WORK) as alone:
+                done = self.sweep_shared() if alone else {}
+        finally:
+            # A node's disk must not fill because the catalog is busy, or another node's sweep failed.
+            copies = self.files.trim(self.in_use)
+        return done | {"unused_copies": copies}
 
     def sweep_shared(self) -> dict[str, int]:
         """A round over the catalog and the files."""
         done = {
             "retired_files": remove_retired_files(self.files, self.database, self.clock),
             "old_drafts": remove_old_drafts(self.files, self.database, self.clock),
-            "stray_files": remove_stray_files(self.files, self.database, self.clock),
+            "stray_files": self.remove_strays(),
             "old_answers": remove_old_answers(self.database, self.clock),
             "old_sign_ins": remove_old_sign_ins(self.database, self.clock),
             "old_records": remove_old_records(self.database, self.clock),
@@ -166,6 +171,16 @@ class Sweeper:
         }
         self.metrics.swept.inc(done["stray_files"] + done["retired_files"])
         return done
+
+    def remove_strays(self) -> int:
+        """Removes stray files, how many: none where the store is noted to be another catalog's, all of whose are stray.
+
+        That was asked at the start, too, but two catalogs that begin with one empty store may both have got it.
+        """
+        if self.files.claim(self.identity) != self.identity:
+            log("store_of_another_catalog")
+            return 0
+        return remove_stray_files(self.files, self.database, self.clock)
 
     def in_use(self, names: Collection[str]) -> set[str]:
         """Those of the files that the catalog refers to."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -62,26 +63,42 @@ class Usage:
                 self.timer.start()
 
     def flush(self) -> None:
-        """Writes what has gathered. What cannot be written waits for the next time; nobody is kept from anything."""
+        """Writes what has gathered, account by account, so that a busy one holds up no other's requests.
+
+        What cannot be written waits for the next time, and then comes last; nobody is kept from anything.
+        """
         with self.lock:
-            waiting, self.waiting = self.waiting, Counter()
             timer, self.timer = self.timer, None
+            accounts = list(dict.fromkeys(account for account, _ in self.waiting))
         if timer is not None:
             timer.cancel()
-        if not waiting:
-            return
+        # Where one fails, the catalog may be away: the end of the server is not to wait for that once an account.
+        all(self.flush_account(account) for account in accounts)
+
+    def flush_account(self, account: int) -> bool:
+        """Writes what has gathered of one account; whether it could be."""
+        with self.lock:
+            days = [day for of, day in self.waiting if of == account]
+            counts = {day: self.waiting.pop((account, day)) for day in days}
         try:
-            with self.database.write() as connection:
-                for (account, day), count in waiting.items():
-                    stored.add(connection, account, day, throttled=count)
+            self.write(account, counts)
         except Exception as error:  # noqa: BLE001 - whatever it was, only a count is late
             log_fault("usage_not_written", error)
             with self.lock:
-                self.waiting += waiting
+                self.waiting.update({(account, day): count for day, count in counts.items()})
+            return False
+        return True
+
+    def write(self, account: int, counts: Mapping[int, int]) -> None:
+        """Adds the counts of those days."""
+        if counts:
+            with self.database.write(account) as connection:
+                for day, count in counts.items():
+                    stored.add(connection, account, day, throttled=count)
 
     def days(self, account: int, count: int) -> list[Day]:
         """The last `count` days of the account, today first, with what has gathered until now."""
-        self.flush()
+        self.flush_account(account)
         today = self.clock() // DAY
         with self.database.read() as connection:
             found = {row["day"]: row for row in stored.since(connection, account, today - count + 1)}

@@ -16,10 +16,14 @@ from audiences.leases import Hold
 from audiences.models import Erased
 from audiences.repeats import Claim
 from audiences.routes import Call
-from audiences.turns import Turn
+from audiences.turns import LARGE_BYTES, Turn
 
 # Of so many digits any number is looked for, whether it is valid or not; of fewer or more, those that the plan has.
 USUAL_DIGITS = range(7, 18)
+
+# What these look through has no bound but the account's quota, so they leave the last place to others.
+ALL_FILES = LARGE_BYTES + 1
+
 PHONE = re.compile(r"(?:\+|00)?([1-9][0-9]{0,18})")
 
 
@@ -27,8 +31,9 @@ async def get_contact(call: Call) -> Reply:
     """All that the account holds on a number."""
     people = call.parts.people
     phone = await anyio.to_thread.run_sync(read_phone, call)
-    async with call.parts.leases.held(call.account, partial(people.kept, account=call.account)) as files:
-        held = await call.parts.engine.run(Turn(call.account), people.held, call.account, phone, files)
+    files_of = partial(people.kept, account=call.account)
+    async with people.turn(call.account, "disclosure"), call.parts.leases.held(call.account, files_of) as files:
+        held = await call.parts.engine.run(Turn(call.account, ALL_FILES), people.held, call.account, phone, files)
     return answer.found("Contact retrieved", held)
 
 
@@ -40,8 +45,8 @@ async def erase_contact(call: Call) -> Reply:
     same = parts.repeats.fingerprint(call.request.method, f"/contacts/{phone}", {}, b"")
 
     async def in_turn(claim: Claim) -> Reply:
-        async with parts.people.turn(call.account), parts.leases.growing(call.account) as hold:
-            return await parts.engine.run(Turn(call.account), carry_out_erasure, call, phone, hold, claim)
+        async with parts.people.turn(call.account, "erasure"), parts.leases.growing(call.account) as hold:
+            return await parts.engine.run(Turn(call.account, ALL_FILES), carry_out_erasure, call, phone, hold, claim)
 
     return await parts.repeats.once(call.account, key, same, in_turn)
 

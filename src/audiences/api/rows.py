@@ -104,7 +104,7 @@ def read(call: Call, kind: Kind) -> Asked:
 async def answer_rows(call: Call, asked: Asked) -> Reply | Response:
     """Rows in the format that `Accept` asks for."""
     if asked.format == JSON:
-        return await anyio.to_thread.run_sync(page, call, asked)
+        return await call.parts.engine.reads.run(call.account, page, call, asked)
     asked = replace(asked, cursor=None)  # a whole list is of the audience as it is now
     view = await anyio.to_thread.run_sync(look, call, asked)
     headers = {"Content-Disposition": f'attachment; filename="{file_name(call, asked)}"', "Cache-Control": "no-store"}
@@ -154,7 +154,7 @@ async def streamed(call: Call, asked: Asked) -> AsyncIterator[Bytes]:
     async with call.parts.exports.place(call.account) as folder, call.parts.leases.held(call.account, find) as view:
         headers = tag_header(view)
         if view.zones is not None:
-            unknown = await anyio.to_thread.run_sync(count_unknown, call, view)
+            unknown = await call.parts.engine.reads.run(call.account, count_unknown, call, view)
             headers["Excluded-Unknown-Time-Zone"] = str(unknown)
         export = Export(view.files(asked.kind), asked.extras, asked.style, view.filters, view.opened.layouts)
         async with opened(call.parts.exports, folder, export, asked.format, headers) as rows:

@@ -71,7 +71,8 @@ async def list_suppressions(call: Call) -> Reply | Response:
             return Response(None, media_type=CSV, headers=headers)
         return Download(whole_list(call, phone), CSV, headers)
     limit, cursor = queries.read_limit(query), query.get("cursor")
-    page, after = await anyio.to_thread.run_sync(call.parts.suppressions.page, call.account, phone, limit, cursor)
+    read = partial(call.parts.suppressions.page, call.account, phone, limit, cursor)
+    page, after = await call.parts.engine.reads.run(call.account, read)
     reply = answer.found("Suppressions retrieved", page, next_cursor=after)
     reply.headers = reply.headers | VARY
     return reply

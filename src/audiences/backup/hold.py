@@ -33,12 +33,14 @@ class Hold:
         self.files = files
         self.now = now
         self.id = secrets.token_hex(16)
+        self.names: Collection[str] = ()
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.renew, name="hold", daemon=True)
 
     def begin(self, connection: Connection, names: Collection[str]) -> None:
         """Holds the files in the transaction of the caller, which has made sure that they are there."""
         reads.add(connection, self.id, names, self.now() + LEASE)
+        self.names = names
 
     def renew(self) -> None:
         """Renews the hold until it is over; a renewal that fails is logged, and the next one tries again."""
@@ -48,7 +50,7 @@ class Hold:
     def renew_once(self) -> None:
         """Renews it once."""
         with self.database.write() as connection:
-            reads.renew(connection, self.id, self.now() + LEASE)
+            reads.renew(connection, self.id, self.names, self.now() + LEASE)
 
     def end(self) -> None:
         """Ends it, and removes what nobody wants any more: the server may have waited for that."""

@@ -7,6 +7,7 @@ was broken off is begun again.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from audiences.backup.folder import Folder
 from audiences.backup.lines import Manifest, Stored, read_files
 from audiences.backup.proof import read_manifest, verify
 from audiences.backup.rows import load_tables
-from audiences.backup.target import opened_empty, refuse_used
+from audiences.backup.target import opened_empty, refuse_others, refuse_used
 from audiences.errors import CannotOpen
 from audiences.settings import Settings
 from audiences.store import schema, secret_keys
@@ -53,10 +54,10 @@ def restore(settings: Settings, path: Path, name: str | None = None, moved: Move
     with folder.read():
         state = chosen(folder, name)
         manifest = verified(folder, state, moved)
-        with opened_empty(settings, state) as (database, files):
+        with opened_empty(settings, state) as (database, files, ours):
             put_back(folder, state, files, moved)
             with database.write() as connection:
-                load(connection, state, manifest)
+                load(connection, state, manifest, ours)
         return summary(state, manifest)
 
 
@@ -101,14 +102,17 @@ def put_back(folder: Folder, state: Path, files: FileStore, moved: Moved) -> Non
         pass
 
 
-def load(connection: Connection, state: Path, manifest: Manifest) -> None:
+def load(connection: Connection, state: Path, manifest: Manifest, ours: Collection[int]) -> None:
     """Makes the catalog anew in the schema of the backup, fills it, and brings it up to this release's.
 
-    The catalog keeps the name that it had, which its files know.
+    The catalog keeps the name that it had, which its files know. Raises NotEmpty.
     """
     refuse_used(connection)
     identity = secret_keys.find(connection, parts.IDENTITY)
     clear(connection)
+    # A server may have come since the first look, and know keys that are replaced here. One that comes from now on
+    # finds no table to read before this transaction ends.
+    refuse_others(connection, ours)
     upgrade_on(connection, manifest.schema)
     load_tables(connection, state, manifest)
     upgrade_on(connection, "head")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, event, inspect, select, text
 
 from audiences import parts, sweep
 from audiences.backup.lines import read_files
@@ -25,9 +27,10 @@ OF_USE = (schema.audiences, schema.keys, schema.users, schema.suppression_lists)
 # Connections to the same database that servers and commands of ours have, as `store.postgres` names them.
 OTHERS = text(
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'audiences' "
-    "AND pid <> pg_backend_pid()"
+    "AND pid <> pg_backend_pid() AND pid <> ALL(CAST(:ours AS integer[]))"
 )
-PATIENCE_S = 3.0
+OUR_OWN = text("SELECT pg_backend_pid()")
+PATIENCE_S = 1.5
 
 
 class NotEmpty(CannotOpen):
@@ -35,12 +38,15 @@ class NotEmpty(CannotOpen):
 
 
 @contextmanager
-def opened_empty(settings: Settings, state: Path) -> Iterator[tuple[Database, FileStore]]:
-    """The catalog and the file store, which are empty and nobody else's meanwhile. Raises CannotOpen."""
+def opened_empty(settings: Settings, state: Path) -> Iterator[tuple[Database, FileStore, Collection[int]]]:
+    """The catalog and the file store, which are empty, and our own connections, for `refuse_others`.
+
+    Raises CannotOpen.
+    """
     place = parts.prepared_folder(settings.data)
     with parts.locked(place), parts.opened_database(settings) as database:
         check_catalog(database)
-        check_alone(database)
+        ours = check_alone(database)
         database.migrate()
         files = parts.opened_files(settings, place)
         parts.check_owner(files, database)
@@ -49,7 +55,7 @@ def opened_empty(settings: Settings, state: Path) -> Iterator[tuple[Database, Fi
         with database.alone(sweep.WORK) as alone:
             if not alone:
                 raise NotEmpty("A server sweeps the catalog. Stop all of them, and start them afterwards.")
-            yield database, files
+            yield database, files, ours
 
 
 def check_catalog(database: Database) -> None:
@@ -58,24 +64,44 @@ def check_catalog(database: Database) -> None:
         refuse_used(connection)
 
 
-def check_alone(database: Database) -> None:
-    """Raises NotEmpty while a server is connected: it would go on with the keys of the catalog that it began on.
+def check_alone(database: Database) -> Collection[int]:
+    """Our own connections, those to come among them. Raises NotEmpty while others of a server or a command are there.
 
-    Whoever serves an embedded catalog holds the lock of its folder. A connection that was closed takes a moment to go.
+    A server would go on with the keys of the catalog that it began on. Whoever serves an embedded catalog holds the
+    lock of its folder. A connection that was closed takes a moment to go.
     """
+    ours: set[int] = set()
     if database.engine.dialect.name != "postgresql":
-        return
+        return ours
+    event.listen(database.engine, "connect", partial(note, ours))
     end = time.monotonic() + PATIENCE_S
-    while connected(database):
-        if time.monotonic() > end:
-            raise NotEmpty("A server works on the catalog's database. Stop all of them, and start them afterwards.")
+    while True:
+        with database.read() as connection:
+            if not others(connection, ours):
+                ours.add(connection.execute(OUR_OWN).scalar_one())
+                return ours
+            if time.monotonic() > end:
+                refuse_others(connection, ours)
         time.sleep(PATIENCE_S / 20)
 
 
-def connected(database: Database) -> bool:
-    """Whether another process of ours is connected to the database."""
-    with database.read() as connection:
-        return bool(connection.execute(OTHERS).scalar())
+def note(ours: set[int], connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type
+    """Adds a new connection to ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(OUR_OWN.text)
+        ours.add(cursor.fetchone()[0])
+    connection.commit()
+
+
+def others(connection: Connection, ours: Collection[int]) -> bool:
+    """Whether other processes of ours are connected to the database."""
+    return connection.dialect.name == "postgresql" and bool(connection.execute(OTHERS, {"ours": [*ours]}).scalar())
+
+
+def refuse_others(connection: Connection, ours: Collection[int]) -> None:
+    """Raises NotEmpty if others are connected to the database."""
+    if others(connection, ours):
+        raise NotEmpty("A server works on the catalog's database. Stop all of them, and start them afterwards.")
 
 
 def refuse_used(connection: Connection) -> None:

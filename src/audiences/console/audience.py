@@ -48,7 +48,7 @@ class Overview:
 
 async def show(visit: Visit) -> Response:
     """The page of an audience."""
-    looked = await anyio.to_thread.run_sync(audience_frame.looked_up, partial(look, visit))
+    looked = await visit.parts.engine.reads.run(visit.account, audience_frame.looked_up, partial(look, visit))
     seen, at = looked.seen, address(looked.seen)
     shown: dict[str, Any] = {
         "parts": balance(seen.report, at),

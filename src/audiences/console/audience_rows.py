@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import anyio.to_thread
 import msgspec
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
@@ -55,7 +54,7 @@ async def rejects(visit: Visit) -> Response:
 async def page(visit: Visit, kind: Kind, template: str) -> Response:
     """The page of a list; a script gets the list alone."""
     asked, place = read(visit, kind)
-    shown = await anyio.to_thread.run_sync(audience_frame.looked_up, partial(look, visit, asked))
+    shown = await visit.parts.engine.reads.run(visit.account, audience_frame.looked_up, partial(look, visit, asked))
     filters, phones = given(visit, kind), phone_columns(shown.seen)
     named = columns(shown.items, phones)
     context = (

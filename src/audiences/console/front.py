@@ -100,7 +100,8 @@ class Front:
         if page is None and self.pages:
             allowed = ", ".join(sorted(self.pages))
             raise MethodNotAllowed(f"This page does not take {request.method[:16]}.", headers={"Allow": allowed})
-        if page is None:
+        # No id has a NUL in it, and PostgreSQL takes none.
+        if page is None or "\0" in request.scope["path"]:
             raise UnknownPath("There is no such page.")
         return page
 

@@ -52,7 +52,7 @@ async def listed(visit: Visit, status: int, **told: Any) -> Response:  # noqa: A
     """The page, with what became of the number that was typed."""
     cursor = visit.request.query_params.get("cursor")
     read = partial(visit.parts.suppressions.page, visit.account, None, PAGE, cursor)
-    items, after = await anyio.to_thread.run_sync(read)
+    items, after = await visit.parts.engine.reads.run(visit.account, read)
     counts = await anyio.to_thread.run_sync(counted, visit)
     context = number_context(visit) | told
     return visit.render(
@@ -100,7 +100,7 @@ async def find(visit: Visit) -> Response:
 async def looked_up(visit: Visit, phone: int) -> Found:
     """The number, and since when it is on the list."""
     read = partial(visit.parts.suppressions.page, visit.account, phone, 1, None)
-    items, _ = await anyio.to_thread.run_sync(read)
+    items, _ = await visit.parts.engine.reads.run(visit.account, read)
     found = msgspec.json.decode(items)
     return Found(str(phone), found[0]["added_time"] if found else None)
 

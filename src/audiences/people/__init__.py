@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 import anyio
@@ -36,6 +36,9 @@ from audiences.store import people as stored
 from audiences.store.files import FileStore
 from audiences.suppressed import Suppressed, on_current
 from audiences.suppressions import Suppressions
+
+# What takes a turn.
+Work = Literal["disclosure", "erasure"]
 
 # Rows and cells in one answer. A number has a few; one that has more stands in a file that repeats it.
 MAX_ROWS = 1000
@@ -73,11 +76,14 @@ class People:
         self.suppressions = suppressions
         self.clock = now
         self.spool = spool
-        self.turns: WeakValueDictionary[int, anyio.Lock] = WeakValueDictionary()
+        self.turns: WeakValueDictionary[tuple[int, Work], anyio.Lock] = WeakValueDictionary()
 
-    def turn(self, account: int) -> anyio.Lock:
-        """What an erasure has to hold: two of one account would each find that the other had changed their files."""
-        return self.turns.setdefault(account, anyio.Lock())
+    def turn(self, account: int, work: Work) -> anyio.Lock:
+        """What such work has to hold, since each looks through all files: an account has one of its kind at a time.
+
+        Two erasures would each find that the other had changed their files. A disclosure does not wait for an erasure.
+        """
+        return self.turns.setdefault((account, work), anyio.Lock())
 
     def kept(self, connection: Connection, account: int) -> tuple[list[Kept], list[str]]:
         """Every file of the account, and the names of what is stored of them."""

@@ -3,12 +3,12 @@
 Each file that holds the number is written anew beside the one there is. Then one transaction makes the new ones count,
 if no file has changed or come meanwhile; else those are looked at, and it is tried again. A crash before it leaves the
 old state, one after it the new state; and files that no row refers to, which the sweeper takes. It may take longer than
-the sweeper waits, so the new files are held until then.
+the sweeper waits, so the new files are held until then (`new_files`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from audiences.leases import Hold
 from audiences.models import Erased
 from audiences.people import erased as erased_rows
 from audiences.people.erased import Found
+from audiences.people.new_files import NewFiles
 from audiences.people.rows import Sought
 from audiences.reports import FileRecord
 from audiences.store import people as stored
@@ -65,11 +66,14 @@ class Erasure:
         self.folder = folder
         self.hold = hold
         self.looked: dict[int, Looked] = {}
+        self.new = NewFiles(self.database, self.files, people.clock)
 
     def carry_out(self, commit: Commit, *, suppressed: bool) -> Erased:
         """What was erased. Raises a Refusal, and then nothing is; whoever made `hold` removes what was stored."""
         while True:
             self.look()
+            self.write_again(self.new.missing(self.new_of(self.looked.values())))
+            repeats.forget_most_rows(self.database, self.account)
             erased = self.publish(commit, suppressed=suppressed)
             if erased is not None:
                 break
@@ -134,6 +138,15 @@ class Erasure:
                 rejects = self.put(path, "rejects")
         return contacts, rejects
 
+    def new_of(self, changed: Iterable[Looked]) -> set[str]:
+        """The names of what was stored in place of these files."""
+        return {name for looked in changed for name in looked.of("new")}
+
+    def write_again(self, lost_names: Collection[str]) -> None:
+        """Has those files looked through again in whose place these were stored."""
+        gone = frozenset(lost_names)
+        self.looked = {key: looked for key, looked in self.looked.items() if gone.isdisjoint(looked.of("new"))}
+
     def publish(self, commit: Commit, *, suppressed: bool) -> Erased | None:
         """The commit point; what was erased, or None if a file has changed, come, or got lost since then."""
         with self.database.write(self.account) as connection:
@@ -141,9 +154,7 @@ class Erasure:
             if any(key not in self.looked or self.looked[key].objects != names for key, names in there.items()):
                 return None
             gone = {key: looked for key, looked in self.looked.items() if looked.values and key in there}
-            broken = [key for key, looked in gone.items() if not all(map(self.is_stored, looked.of("new")))]
-            if broken:
-                self.looked = {key: looked for key, looked in self.looked.items() if key not in broken}
+            if not self.new.are_safe(connection, self.new_of(gone.values())):
                 return None
             for file_id, looked in gone.items():
                 stored.change_file(connection, file_id, looked.values)
@@ -157,10 +168,6 @@ class Erasure:
         name = self.files.put(path, kind)
         self.hold(name)
         return name
-
-    def is_stored(self, name: str) -> bool:
-        """Whether the file is there: a hold lapses if its node stood still, and the sweeper may have come by."""
-        return self.files.exists(name)
 
 
 def objects_of(file: Kept) -> Objects:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
+    case,
     cast,
     func,
     insert,
@@ -28,7 +29,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from audiences.store import reads
-from audiences.store.schema import audience_files, audiences, drafts, suppression_lists
+from audiences.store.schema import LOCAL_TEXT, SORTED_TEXT, audience_files, audiences, drafts, suppression_lists
 
 # A sum of whole numbers is none to PostgreSQL unless one says so.
 USER_COUNT = cast(func.coalesce(func.sum(audience_files.c.accepted), 0), BigInteger).label("user_count")
@@ -44,7 +45,7 @@ class Order:
 
 def add(connection: Connection, values: dict[str, object]) -> None:
     """Stores an audience; `values` are the columns. Raises sqlalchemy's IntegrityError if the id was ever used."""
-    connection.execute(insert(audiences).values(**values, name_folded=str(values["name"]).casefold()))
+    connection.execute(insert(audiences).values(**values, name_folded=with_folded(str(values["name"]))))
 
 
 def add_file(connection: Connection, values: dict[str, object]) -> None:
@@ -62,7 +63,7 @@ def find(connection: Connection, account: int, audience_id: int, *, deleted_too:
 
 def rename(connection: Connection, audience_id: int, name: str, now: int) -> None:
     """Gives an audience another name."""
-    values = {"name": name, "name_folded": name.casefold(), "updated_time": now}
+    values = {"name": name, "name_folded": with_folded(name), "updated_time": now}
     connection.execute(update(audiences).where(audiences.c.id == audience_id).values(**values))
 
 
@@ -159,9 +160,22 @@ def has_in_name(part: str) -> ColumnElement[bool]:
     return folded_name(audiences.c).contains(part.casefold(), autoescape=True)
 
 
+def with_folded(name: str) -> str:
+    """What the column `name_folded` holds for a name: both, with a line break between them, which no name has."""
+    return f"{name}\n{name.casefold()}"
+
+
 def folded_name(columns: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[str]:
-    """An audience's name without its case."""
-    return func.coalesce(columns.name_folded, func.lower(columns.name))
+    """An audience's name without its case.
+
+    Where the column is not about the name that the audience has, a node of the release before wrote the row. Then the
+    database folds it: SQLite as Python does; PostgreSQL the letters of ASCII, and all others by its locale's rules.
+    """
+    size = func.length(columns.name)
+    of_this_name = func.substr(columns.name_folded, 1, size + 1) == columns.name + "\n"
+    of_ascii = func.lower(cast(columns.name, SORTED_TEXT))
+    folded = func.substr(columns.name_folded, size + 2)
+    return cast(case((of_this_name, folded), else_=func.lower(cast(of_ascii, LOCAL_TEXT))), SORTED_TEXT)
 
 
 def current_files() -> ColumnElement[bool]:

@@ -15,16 +15,16 @@ from audiences.errors import Refusal
 
 
 class Backend(Protocol):
-    """One kind of database. `reader` and `writer` are its engine, with what each kind of transaction needs."""
+    """One kind of database. `reader` is its engine, with what a transaction needs that only reads."""
 
     engine: Engine
     reader: Engine
-    writer: Engine
 
-    def take_turn(self, connection: Connection, account: int | None) -> None:
-        """Waits, at the begin of a write, until no other one that it must not overlap is under way.
+    def turn(self, account: int | None, *, is_patient: bool = False) -> AbstractContextManager[Connection]:
+        """A transaction that writes, begun when no other one is under way that it must not overlap.
 
-        That is any other one for None, and any other one of the same account for an account.
+        That is any other one for None, and any other one of the same account for an account. One for None gives up
+        soon, since everybody waits behind it, unless it `is_patient`. Raises NotReady, or the driver's errors.
         """
 
     def alone(self, work: int) -> AbstractContextManager[bool]:

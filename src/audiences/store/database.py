@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, make_url, text
-from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy import URL, Connection, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from audiences.errors import CannotOpen, out_of_reach
@@ -33,6 +33,7 @@ class Database:
     """
 
     def __init__(self, url: str, connections: int = 10) -> None:
+        """Opens no connection yet. Raises CannotOpen for an address that cannot be read."""
         self.backend = backend_of(url, connections)
         self.engine = self.backend.engine
 
@@ -48,8 +49,7 @@ class Database:
 
         What it looks up stays as it is until then: it waits for writes of the same account, or with None for all.
         """
-        with self.in_our_words(), self.backend.writer.begin() as connection:
-            self.backend.take_turn(connection, account)
+        with self.in_our_words(), self.backend.turn(account) as connection:
             yield connection
 
     @contextmanager
@@ -65,9 +65,11 @@ class Database:
                 raise
             raise refusal from error
 
-    def alone(self, work: int) -> AbstractContextManager[bool]:
-        """Whether no other node does `work`, a number of ours, while the block lasts."""
-        return self.backend.alone(work)
+    @contextmanager
+    def alone(self, work: int) -> Iterator[bool]:
+        """Whether no other node does `work`, a number of ours, while the block lasts. Raises NotReady."""
+        with self.in_our_words(), self.backend.alone(work) as is_alone:
+            yield is_alone
 
     def migrate(self) -> str | None:
         """Brings the schema up to `HEAD`, and returns the version that it had.
@@ -86,9 +88,8 @@ class Database:
         try:
             yield
         except DatabaseError as error:
-            where = self.engine.url.render_as_string(hide_password=True)
             reason = str(error.orig).strip().partition("\n")[0]
-            raise CannotOpen(f"The catalog {where} cannot be opened: {reason}.") from None
+            raise CannotOpen(f"The catalog {where(self.engine.url)} cannot be opened: {reason}.") from None
 
     def schema_version(self) -> str | None:
         """The name of the newest migration that was run, or None on an empty database."""
@@ -113,8 +114,27 @@ class Database:
 
 
 def backend_of(url: str, connections: int) -> Backend:
-    """The kind of database that the address is one of."""
+    """The kind of database that the address is one of. Raises CannotOpen for what is no address."""
+    try:
+        return opened_backend(read_address(url), connections)
+    except (ArgumentError, ValueError):
+        # What was wrong may be a piece of the password.
+        raise CannotOpen(
+            "AUDIENCES_DATABASE_URL is no address of a database, such as postgresql://user:password@host:5432/audiences"
+            ". A password's own @, :, / and % are written %40, %3A, %2F and %25 in it."
+        ) from None
+
+
+def read_address(url: str) -> URL:
+    """The address. Raises ArgumentError, or ValueError."""
     address = make_url(url)
+    if "@" in (address.host or ""):
+        raise ValueError("the password has an @, and the host is a part of it")
+    return address
+
+
+def opened_backend(address: URL, connections: int) -> Backend:
+    """The same of an address that was read."""
     if address.get_backend_name() == "sqlite":
         return Sqlite(address)
     from audiences.store.postgres import Postgres
@@ -122,10 +142,15 @@ def backend_of(url: str, connections: int) -> Backend:
     return Postgres(address, connections)
 
 
+def where(address: URL) -> str:
+    """The file or the host and the database, for people: nothing else of an address is certain to be no password."""
+    name = address.database or "without a name"
+    return name if address.host is None else f"{name} on {address.host}"
+
+
 def upgrade(backend: Backend) -> None:
     """Runs the missing migrations in order, while no other node does. Raises SchemaTooNew."""
-    with backend.writer.begin() as connection:
-        backend.take_turn(connection, None)
+    with backend.turn(None, is_patient=True) as connection:
         upgrade_on(connection, "head")
 
 

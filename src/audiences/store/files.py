@@ -27,6 +27,9 @@ NAME = re.compile(r"[0-9a-f]{2}/(?:[a-z]+-[0-9a-f]{32}\.parquet|draft-[0-9a-f]{3
 # Where it is noted whose files these are.
 OWNER = "owner"
 
+# Seconds within which the row follows that makes stored files count; the sweeper spares what is younger than two hours.
+COMMIT_S = 3600.0
+
 # Asks the catalog: those of the names that it refers to.
 InUse = Callable[[Collection[str]], Collection[str]]
 
@@ -81,6 +84,31 @@ class FileStore(Protocol):
         """
 
 
+class Put(dict[str, str]):
+    """The names of files that were just stored, by kind; it knows when that began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = moment()
+
+    def check_age(self) -> None:
+        """Raises NotReady where the files may be taken for stray ones: the process, or its machine, was suspended.
+
+        To be called at the end of the transaction that makes them count.
+        """
+        if max(now - begun for now, begun in zip(moment(), self.begun, strict=True)) > COMMIT_S:
+            raise NotReady(
+                "The server was held up for too long while it stored the file. Nothing was stored. "
+                "Send the same request again.",
+                headers={"Retry-After": "1"},
+            )
+
+
+def moment() -> tuple[float, float]:
+    """Seconds by two clocks: the one stands while a machine sleeps, and the other may be set back."""
+    return time.monotonic(), time.time()
+
+
 class Overtaken(Exception):
     """Raised in a transaction that stores files: what they were made from has changed meanwhile."""
 
@@ -91,13 +119,15 @@ def left_to_the_sweeper() -> suppress:
 
 
 @contextmanager
-def stored_together(files: FileStore, sources: Mapping[str, Path]) -> Iterator[dict[str, str]]:
+def stored_together(files: FileStore, sources: Mapping[str, Path]) -> Iterator[Put]:
     """Puts the files, each by its kind, and yields their names; the block commits the row that makes them count.
+
+    Its transaction ends with a call of `check_age`.
 
     If it certainly did not, they are removed again. Where nobody knows, since the catalog was lost on the way or the
     process is ending, they stay: the sweeper asks the catalog once it is back.
     """
-    names: dict[str, str] = {}
+    names = Put()
     try:
         for kind, source in sources.items():
             names[kind] = files.put(source, kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, tuple_, update
 from sqlalchemy.engine import RowMapping
 
 from audiences.store.schema import idempotency
@@ -41,12 +41,15 @@ def mark_running(connection: Connection, account: int) -> None:
     connection.execute(update(table).where(running).values(quotes_rows=True))
 
 
-def quoting(connection: Connection, account: int) -> list[tuple[str, str]]:
-    """Key and owner of the account's answers that quote rows."""
-    found = and_(table.c.account_id == account, table.c.quotes_rows, table.c.answer.is_not(None))
-    return [(key, owner) for key, owner in connection.execute(select(table.c.key, table.c.owner).where(found))]
+def quoting(connection: Connection, account: int, after: str = "", limit: int | None = None) -> list[tuple[str, str]]:
+    """Key and owner of the account's answers that quote rows: by key, those behind `after`, at most `limit`."""
+    mine = and_(table.c.account_id == account, table.c.key > after)
+    found = select(table.c.key, table.c.owner).where(mine, table.c.answer.is_not(None), table.c.quotes_rows)
+    return [(key, owner) for key, owner in connection.execute(found.order_by(table.c.key).limit(limit))]
 
 
-def remove_older(connection: Connection, created_before: int) -> int:
-    """Removes records made before that time; how many."""
-    return connection.execute(delete(table).where(table.c.created_time < created_before)).rowcount
+def remove_older(connection: Connection, created_before: int, limit: int) -> int:
+    """Removes records made before that time, at most `limit`; how many."""
+    key = (table.c.account_id, table.c.key)
+    over = select(*key).where(table.c.created_time < created_before).limit(limit)
+    return connection.execute(delete(table).where(tuple_(*key).in_(over))).rowcount

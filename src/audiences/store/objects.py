@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,13 @@ PARTS_AT_ONCE = 4
 # A download has a piece of so many bytes in memory, and so many run at once on this node: 8 MiB.
 PIECE_BYTES = 1024**2
 DOWNLOADS_AT_ONCE = 8
+
+# The object whose time is the time of S3, and the folder that it is alone in.
+CLOCKS = "clock"
+CLOCK = f"{CLOCKS}/now"
+
+# The folder of claims to a store that is nobody's yet, each named after who claims it.
+CLAIMS = "claims"
 
 # Names that are held against the catalog in one statement.
 BATCH = 500
@@ -63,6 +70,7 @@ class ObjectStore:
         self.lock = threading.Lock()
         self.under_way: dict[str, Future[Path]] = {}
         self.places = threading.BoundedSemaphore(DOWNLOADS_AT_ONCE)
+        self.patience_s = patience_s
         bucket.check(self.requests, where)
 
     def put(self, source: Path, kind: str) -> str:
@@ -97,7 +105,7 @@ class ObjectStore:
             raise out_of_reach("the file store")
 
     def local(self, name: str) -> Path:
-        """See FileStore. Whoever asks for a file that is being fetched waits for it."""
+        """See FileStore. Whoever asks for a file that is being fetched waits for it, as long as the patience lasts."""
         copy = self.cache.find(checked(name))
         if copy is not None:
             return copy
@@ -105,7 +113,7 @@ class ObjectStore:
             others = self.under_way.get(name)
             mine = self.under_way.setdefault(name, Future())
         if others is not None:
-            return others.result()
+            return self.result(others)
         try:
             # Somebody may have been done with it between the two looks.
             path = self.cache.find(name) or self.fetch(name)
@@ -119,11 +127,22 @@ class ObjectStore:
             with self.lock:
                 del self.under_way[name]
 
+    def result(self, others: Future[Path]) -> Path:
+        """What a download comes to that somebody else began. Raises NotReady while it lasts too long, or as it does."""
+        if not wait([others], self.patience_s).done:
+            raise out_of_reach("the file store")
+        return others.result()
+
     def fetch(self, name: str) -> Path:
-        """Makes the local copy of an object."""
-        with self.places, answered():
-            found = self.transfers.get(name)
-            return self.cache.fill(name, found.meta["size"], partial(write_all, found))
+        """Makes the local copy of an object. Raises NotReady, so also while there is no place for a download."""
+        if not self.places.acquire(timeout=self.patience_s):
+            raise out_of_reach("the file store")
+        try:
+            with answered():
+                found = self.transfers.get(name)
+                return self.cache.fill(name, found.meta["size"], partial(write_all, found))
+        finally:
+            self.places.release()
 
     def prepare(self, names: Collection[str]) -> Mapping[str, Path]:
         """See FileStore."""
@@ -152,7 +171,7 @@ class ObjectStore:
 
         The age is by the clock of S3, and counts from the begin of an upload.
         """
-        latest = datetime.now(UTC) - timedelta(seconds=older_than_s)
+        latest = self.now() - timedelta(seconds=older_than_s)
         with answered():
             pages = iter(self.requests.list(chunk_size=BATCH))
         while True:
@@ -164,11 +183,28 @@ class ObjectStore:
                 if NAME.fullmatch(item["path"]) and item["last_modified"] <= latest:
                     yield item["path"]
 
+    def now(self) -> datetime:
+        """The time by the clock of S3: that of an object written for it. A node's own clock may be hours off."""
+        with answered():
+            self.requests.put(CLOCK, b"")
+            # Listed as all others are: to ask for one object gives whole seconds only.
+            return next(item["last_modified"] for page in self.requests.list(prefix=CLOCKS) for item in page)
+
     def claim(self, owner: str) -> str:
-        """See FileStore. Of two at once the later note stays, so both look at it again. Raises NotReady."""
+        """See FileStore. Raises NotReady.
+
+        Of two at once each writes its claim before it looks for another one. So one of them at least sees the other's,
+        and gives way; perhaps both do.
+        """
         with answered():
             with suppress(FileNotFoundError):
                 return self.note()
+            mine = f"{CLAIMS}/{owner}"
+            self.requests.put(mine, b"")
+            for other in (item["path"] for page in self.requests.list(prefix=CLAIMS) for item in page):
+                if other != mine:
+                    self.requests.delete(mine)
+                    return other.removeprefix(f"{CLAIMS}/")
             self.requests.put(OWNER, owner.encode())
             return self.note()
 

@@ -7,17 +7,24 @@ up stays true until it commits, as on SQLite, and no code has to know on which o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from audiences.errors import CannotOpen, DiskFull, Refusal, out_of_reach
+from audiences.store.queue import Queue
 
 # Seconds: for a connection, for a free one of the pool, and for a turn.
 CONNECT_S, POOL_S, TURN_S = 5, 10, 30
+
+# Seconds for a turn at the whole catalog: it waits for the slowest account, and every other one waits behind it.
+WHOLE_S = 3
+
+# Connections that are left to reads, however many write.
+TO_READ = 2
 
 # A node that stands still within a transaction must not hold up the others for longer; nor one whose machine is gone.
 STILL_S = 60
@@ -26,11 +33,15 @@ STILL_S = 60
 # or 0 for the whole catalog.
 TURNS, WORKS = 0x41554449, 0x41554457
 ACCOUNTS_TURN = text("SELECT pg_advisory_xact_lock_shared(:turns, 0), pg_advisory_xact_lock(:turns, :account)")
-WHOLE_TURN = text("SELECT pg_advisory_xact_lock(:turns, 0)")
+WHOLE_TURN = text(
+    "SELECT set_config('lock_timeout', :within, true), pg_advisory_xact_lock(:turns, 0), "
+    "set_config('lock_timeout', :afterwards, true)"
+)
 
-DISK_FULL = "53100"
-# Classes of SQLSTATE that tell of the server's state: connections, resources, the operator's doing, locks.
-AWAY = ("08", "53", "57P", "55P03", "25P03", "58")
+DISK_FULL, READ_ONLY = "53100", "25006"
+# SQLSTATE, or classes of it, that tell of the server's state and not of a statement's fault: connections, resources,
+# the operator's doing (57014: a statement was ended), locks (40P01: a deadlock, 40001: a conflict).
+AWAY = ("08", "53", "57P", "57014", "55P03", "25P03", "40P01", "40001", "58")
 
 
 class Postgres:
@@ -42,6 +53,15 @@ class Postgres:
         "tcp_keepalives_idle": "15",
         "tcp_keepalives_interval": "5",
         "tcp_keepalives_count": "3",
+    }
+
+    # Where the server's machine is gone nobody says so. A node notices after half a minute, idle or not.
+    SOCKET: ClassVar[dict[str, int]] = {
+        "keepalives": 1,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
     }
 
     def __init__(self, url: URL, connections: int) -> None:
@@ -58,18 +78,27 @@ class Postgres:
                 "connect_timeout": CONNECT_S,
                 "application_name": "audiences",
                 "client_encoding": "utf8",
+                **self.SOCKET,
             },
         )
         event.listen(self.engine, "connect", wait_for_the_disk)
         self.reader: Engine = self.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        self.writer: Engine = self.engine.execution_options(isolation_level="READ COMMITTED")
+        self.writer = self.engine.execution_options(isolation_level="READ COMMITTED")
+        self.queue = Queue(max(1, connections - TO_READ), TURN_S)
 
-    def take_turn(self, connection: Connection, account: int | None) -> None:
-        """See Backend. It is the transaction's first statement: later ones see all that earlier turns committed."""
-        if account is None:
-            connection.execute(WHOLE_TURN, {"turns": TURNS})
-        else:
-            connection.execute(ACCOUNTS_TURN, {"turns": TURNS, "account": account})
+    @contextmanager
+    def turn(self, account: int | None, *, is_patient: bool = False) -> Iterator[Connection]:
+        """See Backend."""
+        with self.queue.place(account), self.writer.begin() as connection:
+            try:
+                take_turn(connection, account, TURN_S if is_patient else WHOLE_S)
+                yield connection
+            except DBAPIError as error:
+                if sqlstate(error) != READ_ONLY:
+                    raise
+                # It became another server's replica. The address leads to the new primary, this connection never will.
+                connection.invalidate()
+                raise out_of_reach("its catalog") from error
 
     @contextmanager
     def alone(self, work: int) -> Iterator[bool]:
@@ -81,7 +110,7 @@ class Postgres:
                 yield taken
             finally:
                 if taken:
-                    connection.execute(text("SELECT pg_advisory_unlock(:works, :work)"), name)
+                    give_back(connection, name)
 
     def check(self, connection: Connection) -> None:
         """See Backend."""
@@ -93,14 +122,38 @@ class Postgres:
 
     def refusal(self, error: DBAPIError) -> Refusal | None:
         """See Backend."""
-        state = getattr(error.orig, "sqlstate", None)
+        state = sqlstate(error)
         if state == DISK_FULL:
             return DiskFull("The catalog's database has no room. Try later, or tell the operator.")
-        away = error.connection_invalidated or (state or "08").startswith(AWAY)
-        return out_of_reach("its catalog") if away else None
+        # What the driver says by itself has no state: that it cannot connect, or that it was given what it cannot send.
+        away = isinstance(error, (OperationalError, InterfaceError)) if state is None else state.startswith(AWAY)
+        return out_of_reach("its catalog") if away or error.connection_invalidated else None
 
     def empty_log(self) -> None:
         """See Backend: PostgreSQL recycles its log by itself, and archives are the operator's (docs/operating.md)."""
+
+
+def take_turn(connection: Connection, account: int | None, whole_s: int) -> None:
+    """Waits for the turn. It is the transaction's first statement: later ones see all that earlier turns committed."""
+    if account is None:
+        within = {"within": f"{whole_s}s", "afterwards": f"{TURN_S}s"}
+        connection.execute(WHOLE_TURN, {"turns": TURNS, **within})
+    else:
+        connection.execute(ACCOUNTS_TURN, {"turns": TURNS, "account": account})
+
+
+def give_back(connection: Connection, name: Mapping[str, int]) -> None:
+    """Gives the lock of a work back; where that cannot be said, the connection ends, and the lock with it."""
+    try:
+        connection.execute(text("SELECT pg_advisory_unlock(:works, :work)"), name)
+    except DBAPIError:
+        connection.invalidate()
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """What the server calls the error, or None for one of the driver's own."""
+    state = getattr(error.orig, "sqlstate", None)
+    return None if state is None else str(state)
 
 
 def wait_for_the_disk(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own type

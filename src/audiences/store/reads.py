@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from audiences.store.schema import reads
 
@@ -19,9 +19,11 @@ def add(connection: Connection, read_id: str, names: Collection[str], lease_unti
         connection.execute(insert(reads), rows)
 
 
-def renew(connection: Connection, read_id: str, lease_until: int) -> None:
-    """Holds them longer."""
-    connection.execute(update(reads).where(reads.c.id == read_id).values(lease_until=lease_until))
+def renew(connection: Connection, read_id: str, names: Collection[str], lease_until: int) -> None:
+    """Holds them longer, and again what a node whose clock is ahead has taken for lapsed and removed."""
+    longer = update(reads).where(reads.c.id == read_id).values(lease_until=lease_until).returning(reads.c.object)
+    there = set(connection.execute(longer).scalars())
+    add(connection, read_id, set(names) - there, lease_until)
 
 
 def remove(connection: Connection, read_id: str) -> list[str]:
@@ -33,6 +35,13 @@ def held(connection: Connection, names: Collection[str], now: int) -> set[str]:
     """Those of `names` that a read holds: they must not be removed yet."""
     wanted = and_(reads.c.object.in_(names), reads.c.lease_until > now)
     return set(connection.execute(select(reads.c.object).where(wanted)).scalars())
+
+
+def held_until(connection: Connection, names: Collection[str]) -> int:
+    """Until when all of `names` are held, as it stands now; 0 if one of them is not."""
+    each = select(func.max(reads.c.lease_until)).where(reads.c.object.in_(names)).group_by(reads.c.object)
+    found = connection.execute(each).scalars().all()
+    return min(found) if len(found) == len(names) else 0
 
 
 def remove_lapsed(connection: Connection, now: int) -> int:

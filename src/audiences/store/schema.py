@@ -37,6 +37,9 @@ metadata = MetaData(
 # Sorted by code point, as SQLite does; PostgreSQL would by the locale that the database was made with.
 SORTED_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
+# By the locale that the database was made with.
+LOCAL_TEXT = Text().with_variant(Text(collation="default"), "postgresql")
+
 accounts = Table(
     "accounts",
     metadata,
@@ -63,8 +66,9 @@ keys = Table(
     Index(None, "account_id"),
 )
 
-# `name_folded` is the name without its case, by Unicode's rules whatever the database's are; NULL in a row that a node
-# of an earlier release wrote.
+# `name_folded` is the name, a line break, and the name without its case, by Unicode's rules whatever the database's
+# are. NULL: the name is of ASCII, or a node of an earlier release wrote the row. Such a node also renames without it,
+# and then it is seen from its first half that it is not about the present name.
 #
 # A deleted audience's row stays, so that its id is never given to another one. `version` is the content that readers
 # see; `newest_version` the last one that was made, since undoing a change goes back to an earlier one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -24,10 +24,11 @@ class Sqlite:
         event.listen(self.engine, "connect", set_pragmas)
         event.listen(self.engine, "begin", begin)
         self.reader: Engine = self.engine
-        self.writer: Engine = self.engine.execution_options(writes=True)
+        self.writer = self.engine.execution_options(writes=True)
 
-    def take_turn(self, connection: Connection, account: int | None) -> None:
-        """See Backend: BEGIN IMMEDIATE did."""
+    def turn(self, account: int | None, *, is_patient: bool = False) -> AbstractContextManager[Connection]:  # noqa: ARG002 - whoever it is
+        """See Backend: BEGIN IMMEDIATE waits."""
+        return self.writer.begin()
 
     @contextmanager
     def alone(self, work: int) -> Iterator[bool]:  # noqa: ARG002 - whatever it is

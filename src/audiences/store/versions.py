@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from audiences.store.schema import audience_changes, audience_files, audiences, reads
@@ -80,6 +80,8 @@ def remove_files(connection: Connection, ids: Collection[int]) -> None:
 
 def forget_deleted(connection: Connection, before: int) -> int:
     """Leaves nothing but the id of audiences deleted at `before` or earlier, and no other gets that; how many."""
-    gone = and_(audiences.c.deleted_time <= before, audiences.c.name != "")
+    # A node of the release before empties the name alone.
+    named = or_(audiences.c.name != "", audiences.c.name_folded != "")
+    gone = and_(audiences.c.deleted_time <= before, named)
     connection.execute(delete(changes).where(changes.c.audience_id.in_(select(audiences.c.id).where(gone))))
     return connection.execute(update(audiences).where(gone).values(name="", name_folded="")).rowcount
