@@ -43,10 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On the scaled set-up, what is about the embedded one is skipped."""
-    for item in items if on_scaled else []:
-        if item.get_closest_marker("embedded"):
+    """On the scaled set-up, what is about the embedded one is skipped. Tests of one cluster share a process."""
+    for item in items:
+        if on_scaled and item.get_closest_marker("embedded"):
             item.add_marker(pytest.mark.skip(reason="it is about SQLite or the folder of files"))
+        if item.path.stem in {"test_cluster", "test_one_service"}:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 def pytest_unconfigure() -> None:

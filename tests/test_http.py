@@ -33,7 +33,7 @@ def talk(service: Service, *pieces: bytes | float, timeout: float = 20) -> bytes
                 continue
             try:
                 connection.sendall(piece)
-            except BrokenPipeError:  # the server has answered and hung up
+            except (BrokenPipeError, ConnectionResetError):  # the server has answered and hung up
                 break
         received = b""
         while True:
@@ -134,6 +134,13 @@ def test_an_absurd_length_is_refused_before_a_byte_of_the_body_is_sent(service: 
 def test_a_stranger_is_refused_before_a_byte_of_the_body_is_sent(service: Service) -> None:
     status, body = envelope(talk(service, request("aud_wrong", 10**6)))
     assert (status, body["description"]) == (401, "Unauthorized")
+
+
+def test_who_goes_on_sending_what_was_refused_gets_to_read_why(service: Service) -> None:
+    """Closed while bytes still come, the connection would be reset, and the answer lost with it."""
+    pieces = [part for number in range(20) for part in (b"X-%d: %s\r\n" % (number, b"a" * 8000), 0.01)]
+    status, body = envelope(talk(service, b"GET /healthz HTTP/1.1\r\nHost: x\r\n", *pieces))
+    assert (status, body["errors"][0]["code"]) == (413, "headers_too_large")
 
 
 def test_a_large_header_block_in_many_pieces_is_refused(service: Service) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from audiences.errors import Refusal
 from test_tables_reading import BOUNDS, Rows, careful, read
 
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=28, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 texts = st.text(st.sampled_from("ab 4,;|\t\"'\\é\u00a0€\n=.+"), max_size=8)
 phones = st.sampled_from(["442079832100", "+44 20 7983 2100", "31612345678"])

@@ -25,6 +25,9 @@ HEADER_TIMEOUT_S = 20.0
 # Seconds for which a client that was answered early may go on sending its body, so that it gets to read the answer.
 LINGER_S = 10.0
 
+# Bytes that such a client may send where what it sent was no request: far more than a mistake takes.
+LINGER_BYTES = 1024 * 1024
+
 
 class BoundedHttp(HttpToolsProtocol):
     """One connection."""
@@ -35,6 +38,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.header_bytes = 0
         self.unclaimed_bytes = 0
         self.deaf = False
+        self.ignored_bytes = 0
         self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,6 +53,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Counts what belongs to headers and what to nothing, around the parser."""
+        if self.deaf:
+            self.ignore(len(data))
         if self.deaf or self.transport.is_closing():
             return
         if self.in_headers:
@@ -62,6 +68,12 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
         if self.unclaimed_bytes > MAX_HEADER_BYTES and not self.in_headers:
             self.refuse(headers_too_large())  # a trailer, which the parser would gather without end
+
+    def ignore(self, size: int) -> None:
+        """Reads over what a refused client goes on sending, up to a bound."""
+        self.ignored_bytes += size
+        if self.ignored_bytes > LINGER_BYTES:
+            self.transport.close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client has said all it will say: a body that is not whole is truncated, and that can be answered."""
@@ -150,7 +162,9 @@ class BoundedHttp(HttpToolsProtocol):
             b"connection: close\r\n\r\n",
         ]
         self.transport.write(b"".join([*head, body]))
-        self.transport.close()
+        # Closed while its bytes still come, a connection is reset, and the client may lose the answer on its way.
+        self.transport.write_eof()
+        self.start_timer(LINGER_S, self.transport.close)
         log("refused_connection", request=name, status=reply.status, code=refusal.code)
 
 
