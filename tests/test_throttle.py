@@ -384,7 +384,8 @@ def test_a_user_of_redis_needs_no_more_than_the_refusal_asks_for(valkey: RedisSe
         client.execute_command("ACL", "SETUSER", "counting", *rules)
         metrics = Metrics()
         throttle = node(url.replace("redis://", "REDIS://") + "/1", 2, metrics)
-        assert on(throttle, work=lambda: asyncio.gather(*[admits(throttle) for _ in range(3)])) == [True, True, False]
+        admitted = on(throttle, work=lambda: asyncio.gather(*[admits(throttle) for _ in range(3)]))
+        assert sorted(admitted) == [False, True, True]  # whichever of them came first
         assert local(metrics) == 0
 
 
