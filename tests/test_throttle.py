@@ -231,8 +231,10 @@ def test_counters_hold_no_email_address_and_end_by_themselves(valkey: RedisServe
 
 @pytest.mark.embedded
 def test_while_redis_is_away_each_node_counts_by_itself_and_then_together_again(
-    valkey: RedisServer, logged: list[str], start: Callable[..., Service]
+    valkey: RedisServer, logged: list[str], start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for bound in ("SOCKET_S", "WAIT_S"):  # so that a busy machine is not taken for an outage
+        monkeypatch.setattr(counters, bound, 10.0)
     service = start(rate_limit=RateLimit(3, 60), redis_url=valkey.url)
     metrics = service.parts.metrics
     with service.client() as client:
@@ -249,7 +251,7 @@ def test_while_redis_is_away_each_node_counts_by_itself_and_then_together_again(
         valkey.start()
         begun = time.monotonic()
         assert until(lambda: client.post(ONE).status_code == 201)
-        assert time.monotonic() - begun < counters.PAUSE_S + 1.5
+        assert time.monotonic() - begun < counters.PAUSE_S + 5
         assert local(metrics) == 0
         with valkey.client as other:
             assert other.keys("audiences:*uploads*")
