@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,14 +57,14 @@ class FileStoreContract:
         (tmp_path / "empty").write_bytes(b"")
         assert store.local(store.put(tmp_path / "empty", "contacts")).read_bytes() == b""
 
-    def test_many_are_made_ready_at_once(self, store: FileStore, tmp_path: Path) -> None:
+    def test_many_are_found_at_once(self, store: FileStore, tmp_path: Path) -> None:
         names = []
         for number in range(12):
             (tmp_path / "one").write_bytes(b"%d" % number)
             names.append(store.put(tmp_path / "one", "contacts"))
-        ready = store.prepare(names)
-        assert [ready[name].read_bytes() for name in names] == [b"%d" % number for number in range(12)]
-        assert store.prepare([]) == {}
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(store.local, names))
+        assert [path.read_bytes() for path in found] == [b"%d" % number for number in range(12)]
 
     def test_what_is_put_back_is_there_again_under_its_own_name(self, store: FileStore, source: Path) -> None:
         name = store.put(source, "contacts")
@@ -94,8 +95,6 @@ class FileStoreContract:
         assert not store.exists(name)
         with pytest.raises(FileNotFoundError):
             store.local(name)
-        with pytest.raises(FileNotFoundError):
-            store.prepare([name])
 
     def test_removing_twice_is_fine(self, store: FileStore, source: Path) -> None:
         name = store.put(source, "contacts")

@@ -222,7 +222,8 @@ def test_different_files_are_fetched_at_once(opened: Opener, tmp_path: Path) -> 
         return fetch(name)
 
     store.fetch = fetch_together  # type: ignore[method-assign]
-    assert [path.read_bytes() for path in store.prepare(names).values()] == [b"0", b"1", b"2", b"3"]
+    with ThreadPoolExecutor(4) as threads:
+        assert [path.read_bytes() for path in threads.map(store.local, names)] == [b"0", b"1", b"2", b"3"]
 
 
 def test_half_a_download_is_never_seen(server: S3Server, opened: Opener, tmp_path: Path) -> None:
@@ -298,7 +299,6 @@ def test_an_outage_is_told_within_the_bound_and_is_over_when_it_is_over(
     (tmp_path / "new").write_bytes(b"new")
     asked: list[Callable[[], object]] = [
         lambda: store.local(far),
-        lambda: store.prepare([far]),
         lambda: store.exists(far),
         lambda: list(store.names(0)),
         lambda: store.put(tmp_path / "new", "contacts"),

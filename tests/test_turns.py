@@ -30,7 +30,7 @@ from audiences.settings import GIB, MIB, Settings
 from audiences.turns import LARGE_BYTES, LATELY, Line, Turn, Turns
 from audiences.watch import Metrics
 from conftest import settings_in
-from support import Service, remade, started, until
+from support import Service, free_port, remade, started, until
 from test_crash import serving
 
 SMALL, LARGE = 1000, LARGE_BYTES + 1
@@ -696,13 +696,6 @@ def test_a_request_that_was_refused_may_be_sent_again_with_its_key(busy: tuple[S
         gate.opens.set()
         assert [each.answered().status_code for each in sent] == [201, 201, 201]
         assert client.post(CSV, headers=headers).status_code == 201
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def metric(port: int, name: str) -> float:

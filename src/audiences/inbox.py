@@ -22,7 +22,7 @@ import anyio.to_thread
 from starlette.requests import Request
 
 from audiences import digest, tracing
-from audiences.errors import DiskFull, MalformedRequest, Refusal, RequestTimeout
+from audiences.errors import BodyTooLarge, DiskFull, MalformedRequest, Refusal, RequestTimeout
 from audiences.fetch import Fetcher
 from audiences.form import Form, too_large
 from audiences.settings import MIB, Settings
@@ -158,6 +158,20 @@ class Inbox:
             if len(gathered) >= BATCH_BYTES or (gathered and not more):
                 yield bytes(gathered)
                 gathered.clear()
+
+    async def whole_body(self, request: Request, most: int, late: str, large: str) -> bytearray:
+        """The bytes of a body that is small enough to be read whole, at most `most` of them.
+
+        `late` and `large` are what is said of one that is not. Raises BodyTooLarge, RequestTimeout, or ClientGone.
+        """
+        content, more = bytearray(), True
+        async with seconds(self.settings.receive_timeout_s, late):
+            while more:
+                chunk, more = await self.next_chunk(request)
+                content += chunk
+                if len(content) > most:
+                    raise BodyTooLarge(large, headers={"Connection": "close"})
+        return content
 
     async def next_chunk(self, request: Request) -> tuple[bytes, bool]:
         """Bytes of the body, and whether there are more to come."""

@@ -10,8 +10,8 @@ import msgspec
 from starlette.requests import Request
 
 from audiences import digest
-from audiences.errors import BodyTooLarge, InvalidBody
-from audiences.inbox import Inbox, seconds
+from audiences.errors import InvalidBody
+from audiences.inbox import Inbox
 
 Kind = TypeVar("Kind")
 
@@ -62,15 +62,7 @@ async def content_of(inbox: Inbox, request: Request, max_bytes: int) -> bytes:
     """The body's bytes, which are those that its digest says."""
     inbox.check_headers(request)
     expected = digest.expected_digests(request.headers.getlist("content-digest"))
-    content, more = bytearray(), True
-    async with seconds(inbox.settings.receive_timeout_s, "The body took longer than"):
-        while more:
-            chunk, more = await inbox.next_chunk(request)
-            content += chunk
-            if len(content) > max_bytes:
-                raise BodyTooLarge(
-                    f"The body is larger than {max_bytes:,} bytes. Send less at a time, or a file.",
-                    headers={"Connection": "close"},
-                )
+    large = f"The body is larger than {max_bytes:,} bytes. Send less at a time, or a file."
+    content = await inbox.whole_body(request, max_bytes, "The body took longer than", large)
     digest.check(expected, {name: hashlib.new(name, content) for name in expected})
     return bytes(content)

@@ -115,7 +115,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
         metrics = Metrics()
         engine = stack.enter_context(closing(Engine(settings, folder, metrics)))
         files = opened_files(settings, folder)
-        check_owner(files, database)
+        identity = check_owner(files, database)
         library = Library(database, files, engine, now)
         suppressions = Suppressions(database, files, engine, now)
         inbox = Inbox(spool, settings, metrics, Fetcher(settings))
@@ -140,7 +140,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
             audit=Audit(now),
             leases=Leases(database, files, now),
             exports=Exports(engine, spool, check_room=inbox.check_room),
-            sweeper=Sweeper(files, database, now, metrics, identity_of(database)),
+            sweeper=Sweeper(files, database, now, metrics, identity),
             metrics=metrics,
         )
 
@@ -184,14 +184,18 @@ def identity_of(database: Database) -> str:
     return secret_keys.ensure(database, IDENTITY).hex()
 
 
-def check_owner(files: FileStore, database: Database) -> None:
-    """Raises CannotOpen for files of another catalog: to this one's sweeper all of them would be rubbish."""
+def check_owner(files: FileStore, database: Database) -> str:
+    """The catalog's own name, as its files know it.
+
+    Raises CannotOpen for files of another catalog: to this one's sweeper all of them would be rubbish.
+    """
     identity = identity_of(database)
     if files.claim(identity) != identity:
         raise CannotOpen(
             "The stored files belong to another catalog than this one. Set AUDIENCES_STORAGE_URL (or --data) to where "
             "this catalog's files are, or to an empty place; or AUDIENCES_DATABASE_URL to the catalog of these files."
         )
+    return identity
 
 
 def prepared_folder(folder: Path) -> Path:

@@ -16,8 +16,7 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 
 from audiences.console.routes import NOBODY, Page, Visit
-from audiences.errors import BodyTooLarge, Forbidden, MalformedRequest
-from audiences.inbox import seconds
+from audiences.errors import Forbidden, MalformedRequest
 from audiences.parts import Parts
 from audiences.passwords import AT_ONCE
 from audiences.throttle import as_address
@@ -112,17 +111,11 @@ async def read_form(visit: Visit, limit: int) -> ImmutableMultiDict[str, str]:
 
     Raises BodyTooLarge, MalformedRequest, RequestTimeout, or ClientGone.
     """
-    request, inbox = visit.request, visit.parts.inbox
+    request = visit.request
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != URLENCODED:
         return ImmutableMultiDict()
-    content, more = bytearray(), True
-    async with seconds(inbox.settings.receive_timeout_s, "The form took longer than"):
-        while more:
-            chunk, more = await inbox.next_chunk(request)
-            content += chunk
-            if len(content) > limit:
-                message = f"The form holds more than {limit:,} bytes. Send less at a time."
-                raise BodyTooLarge(message, headers={"Connection": "close"})
+    large = f"The form holds more than {limit:,} bytes. Send less at a time."
+    content = await visit.parts.inbox.whole_body(request, limit, "The form took longer than", large)
     try:
         pairs = parse_qsl(content.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:

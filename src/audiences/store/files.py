@@ -58,9 +58,6 @@ class FileStore(Protocol):
         have to be fetched and cannot be.
         """
 
-    def prepare(self, names: Collection[str]) -> Mapping[str, Path]:
-        """What `local` returns for each of the names, several being fetched at once. Raises what `local` raises."""
-
     def exists(self, name: str) -> bool:
         """Whether the file is in the store itself, whatever copies there are of it."""
 
@@ -186,10 +183,6 @@ class FolderStore:
         path = self.folder / checked(name)
         path.stat()
         return path
-
-    def prepare(self, names: Collection[str]) -> Mapping[str, Path]:
-        """See FileStore. There is nothing to fetch."""
-        return {name: self.local(name) for name in names}
 
     def exists(self, name: str) -> bool:
         """See FileStore."""

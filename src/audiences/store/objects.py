@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -143,13 +143,6 @@ class ObjectStore:
                 return self.cache.fill(name, found.meta["size"], partial(write_all, found))
         finally:
             self.places.release()
-
-    def prepare(self, names: Collection[str]) -> Mapping[str, Path]:
-        """See FileStore."""
-        if not names:
-            return {}
-        with ThreadPoolExecutor(min(DOWNLOADS_AT_ONCE, len(names)), "fetch") as threads:
-            return dict(zip(names, threads.map(self.local, names), strict=True))
 
     def exists(self, name: str) -> bool:
         """See FileStore. Raises NotReady."""
