@@ -2,7 +2,8 @@
 
 One upload, top to bottom, is the order in which to read the package::
 
-    protocol    HTTP as it comes in: header limits and time limits, before there is a request
+    protocol    HTTP as it comes in: header limits and time limits, before there is a request; `parser` and `framing`
+                say where one ends, `crowd` who has to go of too many, `http_1_0` how old clients are answered
     route_table every route: what it needs, takes and answers (`bodies`, `route_examples`)
     door        authenticate, throttle, scope: before a byte of the body is read
     api         a handler a route, a line a step; a module a noun

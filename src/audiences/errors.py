@@ -23,7 +23,7 @@ The tree of refusals. Each leaf is one error code, and the leaves together are t
     ├── Unprocessable 422  IdempotencyKeyReused
     ├── TooManyRequests 429
     ├── ServerError 500
-    ├── Unavailable 503    NotReady · EngineFull
+    ├── Unavailable 503    NotReady · EngineFull · TooManyConnections
     └── NoRoom 507         DiskFull · QuotaExceeded
 
 The domain raises; `answer` is the only place that turns a refusal into a response. A message is for a person: it says
@@ -439,6 +439,12 @@ class EngineFull(Unavailable):
     """What is under way leaves too little memory or too few places; try again soon, or ask for less at once."""
 
     code = "engine_full"
+
+
+class TooManyConnections(Unavailable):
+    """The server has as many connections as it may; one that sends its request at once is served."""
+
+    code = "too_many_connections"
 
 
 class NoRoom(Refusal):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError, MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MAX_BOUNDARY_LENGTH, MultipartParser, parse_options_header
 
 from audiences.errors import (
     BodyTooLarge,
@@ -91,7 +91,9 @@ class Form:
         try:
             return MultipartParser(boundary, callbacks, **bounds)  # type: ignore[arg-type]
         except FormParserError:
-            raise NotMultipart("The boundary in Content-Type is longer than 70 characters.") from None
+            raise NotMultipart(
+                f"The boundary in Content-Type is longer than {MAX_BOUNDARY_LENGTH} characters."
+            ) from None
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the body. Raises a Refusal, or OSError from the spool."""
@@ -140,8 +142,10 @@ class Form:
 
     def on_header_end(self) -> None:
         """Keeps a header of a part."""
-        name, value = self.header
-        self.headers[bytes(name).lower()] = bytes(value)
+        name, value = bytes(self.header[0]).lower(), bytes(self.header[1])
+        if name in self.headers:  # of two, one reader would believe the first, another the last
+            raise MalformedRequest("A part of the form has the same header twice.")
+        self.headers[name] = value
         self.header = (bytearray(), bytearray())
 
     def on_headers_finished(self) -> None:

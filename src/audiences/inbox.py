@@ -22,7 +22,7 @@ import anyio.to_thread
 from starlette.requests import Request
 
 from audiences import digest, tracing
-from audiences.errors import BodyTooLarge, DiskFull, MalformedRequest, Refusal, RequestTimeout
+from audiences.errors import BodyTooLarge, DiskFull, EngineFull, MalformedRequest, Refusal, RequestTimeout
 from audiences.fetch import Fetcher
 from audiences.form import Form, too_large
 from audiences.settings import MIB, Settings
@@ -30,6 +30,13 @@ from audiences.watch import Metrics, log
 
 # Bytes that go to the parsing thread at once: large enough that the hand-over costs nothing, small beside any limit.
 BATCH_BYTES = 1 * MIB
+
+# Bytes that all uploads together may wait with to be handed over, shared by those that there are; but a small batch, as
+# it comes over the wire, may any of them.
+GATHERED_BYTES, LEAST_BATCH_BYTES = 16 * MIB, MIB // 16
+
+# Bytes of bodies that are read whole that the server holds at once; but a small one may anybody send.
+HELD_BYTES, SMALL_BYTES = 64 * MIB, MIB // 16
 
 # Bytes after which the free disk is looked at again.
 DISK_CHECK_BYTES = 64 * MIB
@@ -68,6 +75,8 @@ class Inbox:
         self.settings = settings
         self.metrics = metrics
         self.fetcher = fetcher
+        self.gathering = 0
+        self.held = 0
 
     @asynccontextmanager
     async def receive(self, request: Request, required: Sequence[str] = ()) -> AsyncIterator[Upload]:
@@ -146,32 +155,57 @@ class Inbox:
         """What comes in pieces of about `BATCH_BYTES`, under a limit of bytes and that of the disk."""
         gathered, total, checked = bytearray(), 0, 0
         more = True
-        while more:
-            chunk, more = await next_chunk()
-            gathered += chunk
-            total += len(chunk)
-            if total > limit:
-                raise too_large(self.settings.max_upload_bytes)
-            if total - checked > DISK_CHECK_BYTES:
-                checked = total
-                self.check_room(0)
-            if len(gathered) >= BATCH_BYTES or (gathered and not more):
-                yield bytes(gathered)
-                gathered.clear()
+        self.gathering += 1
+        try:
+            while more:
+                chunk, more = await next_chunk()
+                gathered += chunk
+                total += len(chunk)
+                if total > limit:
+                    raise too_large(self.settings.max_upload_bytes)
+                if total - checked > DISK_CHECK_BYTES:
+                    checked = total
+                    self.check_room(0)
+                if len(gathered) >= self.batch_bytes() or (gathered and not more):
+                    yield bytes(gathered)
+                    gathered.clear()
+        finally:
+            self.gathering -= 1
+
+    def batch_bytes(self) -> int:
+        """Bytes to gather before they are handed over: fewer where many send, each of whom may stop before that."""
+        return min(BATCH_BYTES, max(LEAST_BATCH_BYTES, GATHERED_BYTES // max(1, self.gathering)))
 
     async def whole_body(self, request: Request, most: int, late: str, large: str) -> bytearray:
         """The bytes of a body that is small enough to be read whole, at most `most` of them.
 
-        `late` and `large` are what is said of one that is not. Raises BodyTooLarge, RequestTimeout, or ClientGone.
+        `late` and `large` are what is said of one that is not. Raises BodyTooLarge, RequestTimeout, EngineFull, or
+        ClientGone.
         """
-        content, more = bytearray(), True
-        async with seconds(self.settings.receive_timeout_s, late):
-            while more:
-                chunk, more = await self.next_chunk(request)
-                content += chunk
-                if len(content) > most:
-                    raise BodyTooLarge(large, headers={"Connection": "close"})
+        content, more, held = bytearray(), True, 0
+        try:
+            async with seconds(self.settings.receive_timeout_s, late):
+                while more:
+                    chunk, more = await self.next_chunk(request)
+                    content += chunk
+                    if len(content) > most:
+                        raise BodyTooLarge(large, headers={"Connection": "close"})
+                    held += self.hold(len(content) - held)
+        finally:
+            self.held -= held
         return content
+
+    def hold(self, coming: int) -> int:
+        """Counts bytes of a body that is read whole, unless it is small. Raises EngineFull where there are too many."""
+        if coming <= SMALL_BYTES:
+            return 0
+        if self.held + coming > HELD_BYTES:
+            raise EngineFull(
+                "Too many large bodies are coming in at once. Try again in a moment.",
+                headers={"Retry-After": "5", "Connection": "close"},
+            )
+        self.held += coming
+        return coming
 
     async def next_chunk(self, request: Request) -> tuple[bytes, bool]:
         """Bytes of the body, and whether there are more to come."""

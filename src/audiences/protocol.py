@@ -12,8 +12,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from audiences import answer
-from audiences.errors import HeadersTooLarge, MalformedRequest, Refusal, RequestTimeout
+from audiences import answer, framing, http_1_0
+from audiences.crowd import Crowd
+from audiences.errors import HeadersTooLarge, MalformedRequest, Refusal, RequestTimeout, TooManyConnections
+from audiences.parser import Parser
 from audiences.watch import log, request_id
 
 # The request line and all headers. Other servers allow 8 to 64 KiB; nothing of ours needs more than one.
@@ -25,6 +27,10 @@ HEADER_TIMEOUT_S = 20.0
 # Seconds for which a client that was answered early may go on sending its body, so that it gets to read the answer.
 LINGER_S = 10.0
 
+# Requests that may wait for the answer of one that came before them on their connection; behind more of them it is
+# closed. No client of today sends any, and each costs some kilobytes.
+MOST_PIPELINED = 20
+
 # Bytes that such a client may send where what it sent was no request: far more than a mistake takes.
 LINGER_BYTES = 1024 * 1024
 
@@ -32,22 +38,44 @@ LINGER_BYTES = 1024 * 1024
 class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - uvicorn's own
+    def __init__(self, *arguments: Any, crowd: Crowd | None = None, **named: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*arguments, **named)
+        self.parser = Parser(self)  # type: ignore[assignment]
+        self.crowd = crowd or Crowd()
         self.in_headers = True
         self.header_bytes = 0
         self.unclaimed_bytes = 0
         self.deaf = False
         self.ignored_bytes = 0
+        self.fault: str | None = None
         self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock."""
         super().connection_made(transport)
         self.await_headers()
+        if not self.crowd.enter(self):
+            self.refuse(too_many_connections())
+
+    @property
+    def address(self) -> str:
+        """Where it comes from."""
+        return self.client[0] if self.client else ""
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether the body of its request is still coming."""
+        return self.cycle is not None and self.cycle.more_body and not self.deaf
+
+    def give_way(self) -> None:
+        """Ends the connection for another one; a request that has begun is told why."""
+        if not self.deaf and self.in_headers and (self.cycle is None or self.header_bytes):
+            self.refuse(too_many_connections())
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops it."""
+        self.crowd.leave(self)
         self.stop_timer()
         super().connection_lost(exc)
 
@@ -86,18 +114,33 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The headers are whole; from here on the inbox keeps the limits."""
+        if self.deaf or len(self.pipeline) >= MOST_PIPELINED:
+            self.end_of_input()
+            return
         self.in_headers, self.header_bytes, self.unclaimed_bytes = False, 0, 0
         self.stop_timer()
+        version = self.parser.get_http_version()
+        self.fault = framing.fault_in(version, self.headers)
+        if self.fault is not None:
+            raise ValueError(self.fault)  # which the parser passes on as its own
+        self.crowd.serve(self)
+        if version == "1.0":
+            self.expect_100_continue = False
         super().on_headers_complete()
+        if version == "1.0":
+            http_1_0.send_without_chunks(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Bytes of a body came out of the parser."""
         self.unclaimed_bytes = 0
-        super().on_body(body)
+        if not self.deaf:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self.unclaimed_bytes = 0
+        if self.deaf or self.parser.should_upgrade():
+            return
         if self.cycle.response_complete:
             self.cycle.more_body = False
             self.stop_timer()
@@ -106,6 +149,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is out; a body that is still coming is read over for a while, then the connection ends."""
         super().on_response_complete()
+        if self.cycle.response_complete:
+            self.crowd.wait(self)
         if self.cycle.more_body and self.cycle.response_complete and not self.transport.is_closing():
             self.start_timer(LINGER_S, self.transport.close)
 
@@ -133,7 +178,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are replaced by ours
         """What uvicorn says of bytes that are not HTTP, in the envelope."""
-        self.refuse(MalformedRequest("This is not a valid HTTP/1.1 request."))
+        self.refuse(MalformedRequest(self.fault or "This is not a valid HTTP/1.1 request."))
 
     def end_of_input(self) -> bool:
         """Takes nothing more; a request under way is told that its body ended. Whether there is one to answer."""
@@ -159,6 +204,7 @@ class BoundedHttp(HttpToolsProtocol):
             b"content-type: application/json\r\n",
             b"content-length: %d\r\n" % len(body),
             b"x-request-id: %s\r\n" % name.encode(),
+            *(b"%s: %s\r\n" % (field.lower().encode(), value.encode()) for field, value in reply.headers.items()),
             b"connection: close\r\n\r\n",
         ]
         self.transport.write(b"".join([*head, body]))
@@ -171,3 +217,10 @@ class BoundedHttp(HttpToolsProtocol):
 def headers_too_large() -> HeadersTooLarge:
     """The refusal of more than a request's headers may have."""
     return HeadersTooLarge(f"The request's headers are larger than {MAX_HEADER_BYTES} bytes.")
+
+
+def too_many_connections() -> TooManyConnections:
+    """The refusal of a connection that there is no place for."""
+    return TooManyConnections(
+        "The server has too many connections. Try again in a moment.", headers={"Retry-After": "1"}
+    )

@@ -8,12 +8,14 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import partial
 
 import uvicorn
 from prometheus_client import start_http_server
 
 from audiences import tracing
 from audiences.app import create_app
+from audiences.crowd import Crowd, most_connections
 from audiences.errors import CannotOpen, DiskFull
 from audiences.parts import Parts, opened_parts
 from audiences.protocol import BoundedHttp
@@ -43,7 +45,7 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str, str
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
             create_app(lambda: nullcontext(parts), traces),
-            http=BoundedHttp,
+            http=partial(BoundedHttp, crowd=Crowd(most_connections())),  # type: ignore[arg-type]
             ws="none",
             log_config=None,
             access_log=False,
@@ -102,9 +104,11 @@ class Announcing(uvicorn.Server):
                 break
         await super().shutdown(sockets)
 
-    def protocol(self) -> BoundedHttp:
+    def protocol(self) -> asyncio.Protocol:
         """What serves a connection."""
-        return BoundedHttp(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def accepted(listener: socket.socket) -> Iterator[socket.socket]:
