@@ -110,6 +110,18 @@ def test_a_body_behind_the_last_request_of_a_pipeline_is_not_taken_for_its_body(
     assert answer.count(b"HTTP/1.1") == 2
 
 
+@pytest.mark.parametrize(
+    "end", [b"XX\r\n0\r\n\r\n", b"\r\n0\r\nX: " + b"a" * 10**6, b"\r\n0\r\nContent-Length: 5\r\n\r\n"]
+)
+def test_a_whole_form_in_a_body_that_goes_wrong_behind_it_is_not_taken(
+    service: Service, client: Client, end: bytes
+) -> None:
+    head = request(client.key, 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    status, body = envelope(talk(service, head + b"%x\r\n" % len(WHOLE) + WHOLE + end))
+    assert (status, body["errors"][0]["code"]) == (400, "truncated_body")
+    assert client.get("/audiences")["data"] == []
+
+
 @dataclass(eq=False)
 class Stub:
     """A connection that only notes that it had to give way."""

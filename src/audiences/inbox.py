@@ -22,7 +22,15 @@ import anyio.to_thread
 from starlette.requests import Request
 
 from audiences import digest, tracing
-from audiences.errors import BodyTooLarge, DiskFull, EngineFull, MalformedRequest, Refusal, RequestTimeout
+from audiences.errors import (
+    BodyTooLarge,
+    DiskFull,
+    EngineFull,
+    MalformedRequest,
+    Refusal,
+    RequestTimeout,
+    TruncatedBody,
+)
 from audiences.fetch import Fetcher
 from audiences.form import Form, too_large
 from audiences.settings import MIB, Settings
@@ -43,6 +51,9 @@ DISK_CHECK_BYTES = 64 * MIB
 
 # What a form may add to its file: boundaries, headers and the other fields.
 FORM_OVERHEAD_BYTES = 1 * MIB
+
+# The extension of a request's scope that says that its body broke off, or went wrong, before its end.
+CUT_SHORT = "audiences.cut_short"
 
 
 class ClientGone(Exception):
@@ -213,7 +224,10 @@ class Inbox:
             message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        return message.get("body", b""), message.get("more_body", False)
+        more = message.get("more_body", False)
+        if not more and CUT_SHORT in request.scope.get("extensions", ()):
+            raise TruncatedBody("The body broke off before its end, or its chunks are amiss. Send it again, whole.")
+        return message.get("body", b""), more
 
 
 class Behind:

@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from audiences import answer, framing, http_1_0
+from audiences import answer, framing, http_1_0, inbox
 from audiences.crowd import Crowd
 from audiences.errors import HeadersTooLarge, MalformedRequest, Refusal, RequestTimeout, TooManyConnections
 from audiences.parser import Parser
@@ -189,6 +189,7 @@ class BoundedHttp(HttpToolsProtocol):
         cycle.keep_alive = False
         if cycle.more_body:
             cycle.more_body = False
+            cycle.scope["extensions"] = {inbox.CUT_SHORT: {}}
             cycle.message_event.set()
         return True
 
