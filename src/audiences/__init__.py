@@ -20,7 +20,8 @@ One upload, top to bottom, is the order in which to read the package::
     set_aside   valid numbers that are no contacts: suppressed, there already, repeated
     contacts    keep: count, write; `layout` is how it lies
     reports     what became of the rows
-    library     the audiences there are; `pages` reads their rows, `exports` all of them, `calling` says whom to call
+    library     the audiences there are; `pages` reads their rows (`nearby` those that come next, by what
+                is `known` of their `row_groups`), `exports` all of them, `calling` says whom to call
     store       contracts and backends: catalog (SQLite, PostgreSQL), files (a folder, S3 through a cache of copies)
     answer      the JSON of every reply and every refusal, one shape; also `coding`, `conditional`
 

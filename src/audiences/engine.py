@@ -23,6 +23,7 @@ import duckdb
 
 from audiences import numbering
 from audiences.errors import DiskFull, EngineFull
+from audiences.known import Known
 from audiences.layout import ZONE_SEPARATOR
 from audiences.settings import MIB, Settings
 from audiences.turns import Turn, Turns
@@ -120,6 +121,7 @@ class Engine:
         spill.mkdir(parents=True)
         self.turns = Turns(places_at_once(settings), settings.uploads_waiting, metrics or Metrics())
         self.reads = Reads()
+        self.known = Known()
         # A workbook's child has half of the limit to itself (contract), so there is one at a time.
         self.workbook_turn = threading.Lock()
         self.database = duckdb.connect(

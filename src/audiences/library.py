@@ -123,7 +123,7 @@ class Library:
         """A page of contacts or rejects, and the next one's cursor. Raises MovedAway."""
         files = opened.contacts if kind == "contacts" else opened.rejects
         with self.engine.connection() as connection:
-            found = read(connection, files, filters, limit, opened.after)
+            found = read(connection, files, filters, limit, opened.after, self.engine.known)
         after = None if found.after is None else cursors.encode((opened.version, *found.after))
         return msgspec.Raw(found.items), after
 

@@ -82,7 +82,7 @@ class Suppressions:
         if row is None:
             return Version()
         name = row["object"]
-        listed = None if name is None else Suppressed(name, row["hashes"], self.key, self.files.local)
+        listed = None if name is None else Suppressed(name, row["hashes"], self.key, self.files.local, row["phones"])
         return Version(row["version"], row["phones"] + row["hashes"], listed)
 
     def page(self, account: int, phone: int | None, limit: int, cursor: str | None) -> tuple[msgspec.Raw, str | None]:
@@ -178,4 +178,5 @@ class Suppressions:
             settle(catalog)
             objects.check_age()
         if before.listed is not None:
+            self.engine.known.numbers.discard(before.listed.name)
             leases.remove_unused(self.database, self.files, [before.listed.name], self.clock())
