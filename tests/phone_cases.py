@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import duckdb
 import phonenumbers
+import polars as pl
 from phonenumbers import PhoneMetadata, PhoneNumberFormat, PhoneNumberType
 
 from audiences import phones, reference
+from audiences.errors import Reason
 from audiences.numbering import patterns
 from audiences.numbering.dialling import KNOWN_DIGITS
+from audiences.numbering.frames import Plan
 from audiences.numbering.patterns import Choice, Digit, Group, Node, Repeat
 from audiences.numbering.patterns import Sequence as Concatenation
 
@@ -25,6 +28,8 @@ TELLING_REGIONS = (
     "GB", "US", "AR", "BR", "MX", "IT", "DE", "KZ", "RU", "AU", "CI", "SM", "CN", "JP", "KR", "CO", "GG", "AG", "BY",
     "HU", "LU", "CL", "IL", "GA", "NF", "LT", "FR", "NL", "IN", "ID", "SG", "CV", "WS", "FI", "CR", "HK", "TJ", "VA",
 )  # fmt: skip
+
+Places = Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,19 @@ def fast(
     exact: bool = False,
 ) -> list[reference.Judgement]:
     """What `phones.judge` says of each of `texts`, in their order; asserts that it says one thing of each."""
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE given AS SELECT unnest(range(len($1))) AS id, unnest($1::VARCHAR[]) AS text",
-        [texts],
-    )
-    phones.judge(connection, source="given", target="judged", default_region=region, exact=exact)
-    rows = connection.execute("""
-        SELECT id, phone::VARCHAR, reason, country, line_type, time_zones
-        FROM judged LEFT JOIN numbering_places USING (place) ORDER BY id
-    """).fetchall()
-    assert [row[0] for row in rows] == list(range(len(texts)))
-    return [reference.Judgement(row[1], row[2], row[3], row[4], tuple(row[5] or ())) for row in rows]
+    plan = Plan.of(connection)
+    judged = phones.judge(plan, pl.Series(texts, dtype=pl.String), default_region=region, exact=exact)
+    assert (judged.height, judged.columns) == (len(texts), list(phones.VERDICT))
+    places = plan.places.rows()
+    return [_judgement(phone, place, reason, places) for phone, place, reason in judged.rows()]
+
+
+def _judgement(phone: int | None, place: int | None, reason: str | None, places: Places) -> reference.Judgement:
+    assert (phone is None) == (place is None) == (reason is not None)
+    if phone is None or place is None:
+        return reference.Judgement(reason=Reason(reason or ""))
+    country, line_type, zones = places[place]
+    return reference.Judgement(str(phone), None, country, line_type, tuple(zones.split(",")))
 
 
 def _kind(expected: reference.Judgement, found: reference.Judgement) -> str:

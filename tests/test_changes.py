@@ -340,7 +340,7 @@ def test_every_change_stands_in_the_audit_log_without_a_name(client: Client, ser
 
 
 def test_an_account_s_quota_counts_old_versions_until_they_go(start: Callable[..., Service]) -> None:
-    service = start(account_bytes=4000)
+    service = start(account_bytes=8000)
     with service.client() as client:
         made = client.create(sheet(*NUMBERS[:5]))
         answers = [made.replace(sheet(*NUMBERS[:5])).status_code for _ in range(6)]

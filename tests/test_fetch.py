@@ -558,8 +558,8 @@ def test_files_by_url_are_off_unless_hosts_are_allowed(start: Callable[..., Serv
     assert server.connections == 0
 
 
-def test_a_server_starts_without_loading_what_fetches() -> None:
-    code = "import sys, audiences.parts; print([m for m in ('httpcore', 'idna') if m in sys.modules])"
+def test_a_server_starts_without_loading_what_fetches_or_reads_files() -> None:
+    code = "import sys, audiences.parts; print([m for m in ('httpcore', 'idna', 'polars') if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
 

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, update
 
 from audiences import clock, reference, sweep
-from audiences.contacts import ROW_GROUP
 from audiences.inbox import Upload
 from audiences.judging import Instructions, Judge, Judged
 from audiences.keys import PEOPLE, READ, WRITE
@@ -29,6 +28,7 @@ from audiences.layout import FIRST_FILE, PHONE
 from audiences.leases import LEASE, Leases
 from audiences.library import Library
 from audiences.models import CheckWithSamples, Held
+from audiences.parquet import ROW_GROUP
 from audiences.parts import Parts
 from audiences.people import Kept, People, spellings
 from audiences.set_aside import Against

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import phonenumbers
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import phone_cases as cases
-from audiences import numbering, phones, reference
+from audiences import layout, numbering, phones, reference, regions
 from audiences.errors import InvalidField, Reason
+from audiences.numbering.frames import Plan
 
 LONDON = "442079460958"
 
@@ -280,45 +281,49 @@ def test_one_wrong_digit_in_the_routes_is_found(connection: duckdb.DuckDBPyConne
     assert [difference.kind for difference in found] == ["rejected"]
 
 
-def test_every_row_of_the_source_has_one_row(connection: duckdb.DuckDBPyConnection) -> None:
-    source = "(SELECT range AS id, (440000000000 + range * 7919)::VARCHAR AS text FROM range(250000))"
-    phones.judge(connection, source=source, target="many")
-    counted = connection.execute("""
-        SELECT count(*), count(DISTINCT id), count(*) FILTER ((phone IS NULL) = (reason IS NULL)),
-            count(*) FILTER ((phone IS NULL) <> (place IS NULL))
-        FROM many
-    """).fetchall()
-    assert counted == [(250000, 250000, 0, 0)]
+def test_many_rows_have_a_verdict_each(connection: duckdb.DuckDBPyConnection) -> None:
+    """The three ways of judging leave no row without one, and take none for another."""
+    digits = pl.select(text=(440000000000 + pl.int_range(250_000) * 7919).cast(pl.String))["text"]
+    judged = phones.judge(Plan.of(connection), digits)
+    assert judged.select(pl.col("phone").is_null().sum()).item() == judged["reason"].count()
+    assert (judged["phone"].is_null() == judged["place"].is_null()).all()
+    assert judged.filter(pl.col("phone").is_not_null() & (pl.col("phone").cast(pl.String) != digits)).height < 250_000
+    few = judged.with_columns(digits).sample(300, seed=1)
+    assert not cases.differences(connection, few["text"].to_list())
 
 
-def test_an_empty_source_gives_an_empty_table(connection: duckdb.DuckDBPyConnection) -> None:
+@pytest.mark.parametrize("spell", ["00{}", "+{}", " {}", "({})", "{}.0", "+{}x", "0{}"])
+def test_a_spelling_is_judged_alike_among_many_and_among_few(connection: duckdb.DuckDBPyConnection, spell: str) -> None:
+    """What is quick for many rows must not read them otherwise than what reads a few."""
+    texts = [spell.format(442079460958 + number) for number in range(phones.FEW_ROWS + 1)]
+    plan = Plan.of(connection)
+    many, few = phones.judge(plan, pl.Series(texts)), phones.judge(plan, pl.Series(texts[:100]))
+    assert many.head(100).rows() == few.rows()
+    assert not cases.differences(connection, texts[:100])
+
+
+def test_an_empty_column_gives_no_verdict(connection: duckdb.DuckDBPyConnection) -> None:
     assert cases.fast(connection, []) == []
 
 
 def test_other_phone_columns_are_normalised_or_left_alone(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("""
-        CREATE OR REPLACE TEMP TABLE others AS
-        FROM (VALUES (1, '+44 20 7946 0958'), (2, 'ask her'), (3, NULL), (4, ''), (5, '020 7946 0958')) AS v(id, text)
-    """)
-    phones.normalise(connection, source="others", target="done", default_region="gb")
-    kept = connection.execute("FROM done ORDER BY id").fetchall()
-    assert kept == [(1, LONDON), (2, "ask her"), (3, None), (4, ""), (5, LONDON)]
-    assert phones.PHONE_COLUMNS[0] == "phone2"
-    assert phones.PHONE_COLUMNS[-1] == "phone9"
+    texts = pl.Series(["+44 20 7946 0958", "ask her", None, "", "020 7946 0958"])
+    kept = phones.normalise(Plan.of(connection), texts, default_region="gb")
+    assert kept.to_list() == [LONDON, "ask her", None, "", LONDON]
+    assert (layout.PHONE_COLUMNS[0], layout.PHONE_COLUMNS[-1]) == ("phone2", "phone9")
 
 
 @pytest.mark.parametrize("code", ["gb", "GB", "Us"])
 def test_a_region_is_known_in_any_case(code: str) -> None:
-    assert phones.is_region(code)
-    assert phones.check_region(code) == code.upper()
+    assert regions.is_region(code)
+    assert regions.check_region(code) == code.upper()
 
 
 @pytest.mark.parametrize("code", ["", "UK", "001", "GBR", "44", "g b", "'; DROP TABLE x", "ı"])
 def test_an_unknown_region_is_refused_with_what_to_send(connection: duckdb.DuckDBPyConnection, code: str) -> None:
-    assert not phones.is_region(code)
+    assert not regions.is_region(code)
     with pytest.raises(InvalidField, match="GB, ") as refused:
-        phones.check_region(code)
+        regions.check_region(code)
     assert refused.value.field == "default_region"
-    arguments: dict[str, Any] = {"source": "given", "target": "judged", "default_region": code}
     with pytest.raises(InvalidField):
-        phones.judge(connection, **arguments)
+        phones.judge(Plan.of(connection), pl.Series([LONDON]), default_region=code)

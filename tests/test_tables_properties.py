@@ -78,12 +78,12 @@ def test_every_line_is_in_a_row_or_malformed_or_blank(body: list[str]) -> None:
     text = "phone1,a,b\n" + "".join(line + "\n" for line in body)
     found = read(text)
     careful_rows, careful_blanks = careful(text.encode())
-    assert (found.rows, found.table.blank_rows) == (careful_rows, careful_blanks)
+    assert (found.rows, found.blank_rows) == (careful_rows, careful_blanks)
     numbers = [row[0] for row in found.rows] + [row for row, _ in found.malformed]
     assert len(set(numbers)) == len(numbers)
     inner = sum(cell.count("\n") for row in found.rows for cell in row[1:])
     inner += sum(raw.count("\n") for _, raw in found.malformed)
-    assert len(numbers) + found.table.blank_rows + inner == len(body)
+    assert len(numbers) + found.blank_rows + inner == len(body)
 
 
 soup = st.lists(

@@ -33,7 +33,7 @@ from support import Client, until
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLED = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
 SHEET = "phone1,note\n442079832100,hello\n442079832101,there\nnobody,here\n"
-STEPS = ["receive", "read", "judge", "keep", "publish"]
+STEPS = ["receive", "sniff", "read", "deduplicate", "write", "publish"]
 SERVER, ERROR = 2, 2  # the kind of a span, and the code of its status
 
 
@@ -240,7 +240,7 @@ def test_a_refused_file_says_where_it_ended_and_is_no_failure_of_the_server(trac
 
     (request,) = collector.answered()
     *_, last = collector.below(request)
-    assert (last.name, last.attributes) == ("read", {"error.type": "MissingPhoneColumn"})
+    assert (last.name, last.attributes) == ("sniff", {"error.type": "MissingPhoneColumn"})
     assert (request.attributes["http.response.status_code"], request.status, last.status) == (400, 0, 0)
 
 

@@ -13,12 +13,13 @@ One upload, top to bottom, is the order in which to read the package::
                 `json_body` a body of JSON, `digest` the digest of any
     repeats     answer a repeated request (Idempotency-Key) with what it was answered before
     creation    the use case: a new audience, or a new version of one
-    judging     what becomes of a file, joining the five below
+    judging     what becomes of a file, joining those below
     tables      read a table: format, encoding, dialect, header; CSV and workbooks
     numbering   the numbering plan: libphonenumber's metadata as intervals
-    phones      normalise and judge a column of phones
-    set_aside   valid numbers that are no contacts: suppressed, there already, repeated
-    contacts    keep: count, write; `layout` is how it lies
+    phones      normalise and judge a column of phones, for a default region of `regions`
+    verdicts    what was said of each row, piece by piece as the file is read
+    set_aside   valid numbers that are no contacts: suppressed, there already, repeated (`duplicates`)
+    contacts    keep: count, write; `layout` is how it lies, `parquet` in which groups of rows
     reports     what became of the rows
     library     the audiences there are; `pages` reads their rows (`nearby` those that come next, by what
                 is `known` of their `row_groups`), `exports` all of them, `calling` says whom to call
@@ -32,11 +33,12 @@ against numbers, `given` is what a request adds to it), `people` (what is held o
 The management console: `console` (its pages), on `users` (with `links`, `passwords`, `totp`, `sign_in`), `sessions`,
 `drafts` (files under check) and `usage` (what accounts used).
 
-Around it: `settings` (every knob), `errors` (the tree of refusals, and why a row is refused), `parts` (the opened
-pieces that a request may use), `engine` (DuckDB; in `turns` stands whose work is next in it), `models` (the shapes of
-answers), `openapi` (the description of the routes), `watch` (logs and metrics), `tracing` (traces, with `spans`),
-`sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli` with `operator_commands`, and `backup`
-(everything that is stored, saved and restored) on the stores as they are opened `beside` a server.
+Around it: `settings` (every knob), `room` (memory that uploads share), `errors` (the tree of refusals, and why a row is
+refused), `parts` (the opened pieces that a request may use), `engine` (DuckDB; in `turns` stands whose work is next in
+it), `models` (the shapes of answers), `openapi` (the description of the routes), `watch` (logs and metrics), `tracing`
+(traces, with `spans`), `sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli` with
+`operator_commands`, and `backup` (everything that is stored, saved and restored) on the stores as they are opened
+`beside` a server.
 
 On the other side of the wire: `client` (a typed client of the API), and the commands `push` and `export` on top of it
 (`remote`, `progress`).

@@ -11,10 +11,10 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 import anyio
@@ -25,9 +25,13 @@ from audiences import numbering
 from audiences.errors import DiskFull, EngineFull
 from audiences.known import Known
 from audiences.layout import ZONE_SEPARATOR
+from audiences.room import Room
 from audiences.settings import MIB, Settings
 from audiences.turns import Turn, Turns
 from audiences.watch import Metrics
+
+if TYPE_CHECKING:
+    from audiences.numbering.frames import Plan
 
 # Uploads in the engine at once, whatever the processors are: while one reads, another computes or writes.
 USUAL_PLACES = 4
@@ -38,20 +42,12 @@ PLACE_BYTES = 96 * MIB
 # However little memory there is: one for large uploads, and one that is always for small ones.
 MIN_PLACES = 2
 
-# The places of the numbering plan as contacts keep them: closed lists of texts cost next to nothing to write.
-PLACES = f"""
-    CREATE TYPE country AS ENUM (SELECT DISTINCT country FROM numbering_places);
-    CREATE TYPE line_type AS ENUM (SELECT DISTINCT line_type FROM numbering_places);
-    CREATE TYPE zones AS ENUM (SELECT DISTINCT array_to_string(time_zones, '{ZONE_SEPARATOR}') FROM numbering_places);
-    CREATE TABLE places AS
-      SELECT place, country::country AS country, line_type::line_type AS line_type,
-             array_to_string(time_zones, '{ZONE_SEPARATOR}')::zones AS time_zones
-      FROM numbering_places;
-"""
-
 # What DuckDB counts and keeps to; the rest of the limit is for what it does not count (buffers of its CSV reader and
 # Parquet writers) and for the process itself, so that all of it together keeps to the setting.
 DUCKDB_SHARE = 0.45
+
+# Shares of the limit for what all uploads together keep of their files until they are written.
+PIECES_SHARE, VERDICTS_SHARE = 0.25, 0.2
 
 # Reads at once, in threads of their own: what is short (keys, leases, `/readyz`) has the usual ones to itself.
 MAX_READS = 24
@@ -124,6 +120,11 @@ class Engine:
         self.known = Known()
         # A workbook's child has half of the limit to itself (contract), so there is one at a time.
         self.workbook_turn = threading.Lock()
+        # What uploads keep of their files in memory: rows to be written, and the verdicts on all.
+        self.piece_room = Room(int(settings.memory_limit * PIECES_SHARE))
+        self.verdict_room = Room(int(settings.memory_limit * VERDICTS_SHARE))
+        self.own_plan: Plan | None = None
+        self.plan_turn = threading.Lock()
         self.database = duckdb.connect(
             ":memory:",
             config={
@@ -135,7 +136,6 @@ class Engine:
             },
         )
         numbering.load(self.database, cache)
-        self.database.execute(PLACES)
         allowed = [f"{place.resolve()}/" for place in (folder / "spool", folder / "files", folder / "copies", cache)]
         self.database.execute("SET allowed_directories = ?", [allowed])
         self.database.execute("SET enable_external_access = false")
@@ -171,11 +171,25 @@ class Engine:
         async with self.turns.place(turn):
             return await to_the_end(work, *arguments)
 
+    @property
+    def plan(self) -> Plan:
+        """The numbering plan, for `phones`."""
+        with self.plan_turn:
+            if self.own_plan is None:
+                from audiences.numbering.frames import Plan
+
+                with closing(self.database.cursor()) as cursor:
+                    self.own_plan = Plan.of(cursor)
+            return self.own_plan
+
     @cached_property
     def zones(self) -> list[str]:
         """Every value that a column of time zones can have."""
         with self.connection() as connection:
-            return [row[0] for row in connection.execute("SELECT DISTINCT time_zones::VARCHAR FROM places").fetchall()]
+            found = connection.execute(
+                f"SELECT DISTINCT array_to_string(time_zones, '{ZONE_SEPARATOR}') FROM numbering_places"
+            ).fetchall()
+            return [row[0] for row in found]
 
     def reachable(self) -> bool:
         """Whether a statement can be run."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import msgspec
 from duckdb import DuckDBPyConnection
 
-from audiences import pages, phones
+from audiences import pages
 from audiences.errors import REASON_SENTENCES, Reason
 from audiences.inbox import Upload
 from audiences.judging import SAMPLES, Instructions, Judge, Judged
 from audiences.layout import REASON, ROW, Stored
 from audiences.pages import Filters
-from audiences.set_aside import JUDGED, Against
+from audiences.set_aside import Against, Columns
+from audiences.sql import identifier
 from audiences.suppression_file import WANTED
+
+if TYPE_CHECKING:
+    from audiences.numbering.frames import Plan
 
 
 @dataclass(frozen=True)
@@ -56,36 +61,33 @@ class Given:
 def of_file(connection: DuckDBPyConnection, judge: Judge, upload: Upload, wanted: Instructions) -> Given:
     """The numbers in a file's phone column. Raises a Refusal."""
     judged = judge.judge_on(connection, upload, wanted, Against())
-    keep_wanted(connection)
+    phone = identifier(judged.layout.phone_column)
+    keep_wanted(connection, "SELECT NULL::BIGINT AS phone WHERE false")
+    if judged.kept.contacts is not None:
+        connection.execute(f"INSERT INTO {WANTED} SELECT {phone} FROM read_parquet(?)", [str(judged.kept.contacts)])
     report = judged.record.file
     return Given(report.rows, report.rejected_by_reason, file_samples(connection, judged), "audience_file")
 
 
-def of_texts(connection: DuckDBPyConnection, texts: Sequence[str | int], region: str | None) -> Given:
-    """The numbers in a list, whose rows count from 1. Raises InvalidField for the region.
+def of_texts(connection: DuckDBPyConnection, plan: Plan, texts: Sequence[str | int], region: str | None) -> Given:
+    """The numbers in a list, whose rows count from 1. Raises InvalidField for the region."""
+    import polars as pl
 
-    The engine takes them as JSON, so that no object is made of any of them here.
-    """
-    connection.execute(
-        """
-        CREATE TEMP TABLE given AS SELECT unnest(texts) AS text, generate_subscripts(texts, 1)::BIGINT AS id
-        FROM (SELECT from_json(?, '["VARCHAR"]') AS texts)
-        """,
-        [msgspec.json.encode(texts).decode()],
-    )
-    phones.judge(connection, source="given", target=JUDGED, default_region=region)
-    keep_wanted(connection)
-    counted = connection.execute(
-        f"SELECT reason, count(*) FROM {JUDGED} WHERE reason IS NOT NULL GROUP BY reason ORDER BY count(*) DESC, reason"
-    ).fetchall()
-    return Given(len(texts), dict(counted), text_samples(connection), "phones")
+    from audiences import phones
+
+    judged = phones.judge(plan, pl.Series(texts, dtype=pl.String, strict=False), default_region=region)
+    connection.register("given", Columns(judged))
+    keep_wanted(connection, "SELECT DISTINCT phone::BIGINT AS phone FROM given WHERE phone IS NOT NULL")
+    connection.unregister("given")
+    rejected = judged.select(pl.int_range(1, pl.len() + 1).alias("row"), "reason").drop_nulls("reason")
+    by_reason = Counter(dict(rejected["reason"].value_counts(sort=True).rows()))
+    samples = rejected.head(SAMPLES).write_json().encode()
+    return Given(len(texts), dict(by_reason.most_common()), samples, "phones")
 
 
-def keep_wanted(connection: DuckDBPyConnection) -> None:
+def keep_wanted(connection: DuckDBPyConnection, query: str) -> None:
     """Leaves `wanted`: each valid number once."""
-    connection.execute(
-        f"CREATE TEMP TABLE {WANTED} AS SELECT DISTINCT phone::BIGINT AS phone FROM {JUDGED} WHERE phone IS NOT NULL"
-    )
+    connection.execute(f"CREATE TEMP TABLE {WANTED} AS {query}")
 
 
 def file_samples(connection: DuckDBPyConnection, judged: Judged) -> bytes:
@@ -102,14 +104,3 @@ def file_samples(connection: DuckDBPyConnection, judged: Judged) -> bytes:
         [str(rejects), str(first)],
     )
     return pages.rejects(connection, [Stored.at(1, first, judged.layout)], Filters(), SAMPLES, (0, 0)).items
-
-
-def text_samples(connection: DuckDBPyConnection) -> bytes:
-    """The first rejects of a list: place and reason, and not the text, which the caller has."""
-    ((items,),) = connection.execute(
-        f"""
-        SELECT string_agg(json_object('row', id, 'reason', reason), ',' ORDER BY id)
-        FROM (SELECT id, reason FROM {JUDGED} WHERE reason IS NOT NULL ORDER BY id LIMIT {SAMPLES})
-        """
-    ).fetchall()
-    return f"[{items or ''}]".encode()

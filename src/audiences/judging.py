@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from duckdb import DuckDBPyConnection
 
-from audiences import contacts, layout, pages, phones, reports, tables, tracing
-from audiences.contacts import Keeping, Kept
-from audiences.engine import DUCKDB_SHARE, Engine
+from audiences import layout, pages, reports, tracing
+from audiences.engine import Engine
 from audiences.errors import InvalidField
 from audiences.inbox import Upload
-from audiences.layout import Layout, Stored
+from audiences.layout import PHONE_COLUMNS, Layout, Stored
 from audiences.models import Check, CheckWithSamples
 from audiences.names import check_name
 from audiences.pages import Filters
+from audiences.regions import check_region
 from audiences.reports import FileRecord
-from audiences.set_aside import JUDGED, Against
+from audiences.set_aside import Against
 from audiences.settings import Settings
-from audiences.tables import Table
 from audiences.watch import Metrics
 
-SAMPLES = 100
+if TYPE_CHECKING:
+    from audiences.contacts import Kept
+    from audiences.tables import Bounds, Table
 
-# What a row of the joins that write contacts takes of the engine's memory. Where half of it is not enough for all rows
-# the joins spill and lose the file's order; sorting is then faster than they are without (7 million rows: 6.2 s
-# against 8.6 s), and slower where they need not (2 million: 1.3 s against 0.8 s).
-JOINED_ROW_BYTES = 40
+SAMPLES = 100
 
 
 @dataclass(frozen=True)
@@ -88,36 +87,94 @@ class Judge:
         self, connection: DuckDBPyConnection, upload: Upload, wanted: Instructions, against: Against
     ) -> Judged:
         """Reads, judges and writes the file on a connection of the caller's."""
-        with self.step("read"):
-            asked = tables.Wanted(wanted.phone_column, wanted.sheet)
-            table = tables.read(connection, upload.path, upload.folder, asked, self.bounds())
-        with self.step("judge"):
-            how: Reading = {"default_region": wanted.default_region, "exact": table.exact_numbers}
-            phones.judge(connection, source=column(table, table.phone), target=JUDGED, **how)
-            others = {index: f"normalised_{index}" for index in other_phones(table)}
-            for index, target in others.items():
-                phones.normalise(connection, source=column(table, index), target=target, **how)
-        with self.step("keep"):
-            keeping = Keeping(table, layout.plan(table.columns, table.phone), upload.folder, others)
-            kept = contacts.keep(connection, keeping, against, sorted_from=self.sorted_from())
-        record = reports.of_file(upload, table, kept)
-        return Judged(record, keeping.plan, kept, against.file)
+        from audiences import tables
 
-    def sorted_from(self) -> int:
-        """Rows from which on contacts are sorted as they are written."""
-        return int(self.settings.memory_limit * DUCKDB_SHARE / 2 / JOINED_ROW_BYTES)
+        asked, steps = tables.Wanted(wanted.phone_column, wanted.sheet), Steps()
+        readings = tables.readings(connection, upload.path, upload.folder, asked, self.bounds())
+        try:
+            while True:
+                with steps.traced("sniff"):
+                    table = next(readings)
+                with suppress(tables.Untidy):
+                    return self.judge_table(connection, upload, table, wanted, against, steps)
+        finally:
+            steps.tell(self.metrics)
 
-    def bounds(self) -> tables.Bounds:
+    def judge_table(
+        self,
+        connection: DuckDBPyConnection,
+        upload: Upload,
+        table: Table,
+        wanted: Instructions,
+        against: Against,
+        steps: Steps,
+    ) -> Judged:
+        """The same of a file in one reading of it. Raises Untidy where that is the wrong one."""
+        from audiences import contacts, verdicts
+        from audiences.set_aside import set_aside
+
+        reading = verdicts.Reading(self.engine.plan, wanted.default_region, table.exact_numbers)
+        said = verdicts.Verdicts(upload.folder, self.engine.verdict_room)
+        try:
+            with tracing.span("read"):
+                verdicts.judge(table, reading, said, steps.step)
+            with steps.traced("deduplicate"):
+                aside = set_aside(connection, said, against)
+            plan = layout.plan(table.columns, table.phone)
+            with steps.traced("write"):
+                keeping = contacts.Keeping(
+                    table, plan, upload.folder, other_phones(table), reading, self.engine.plan.places
+                )
+                kept = contacts.keep(keeping, said, aside)
+        finally:
+            said.forget()
+            table.pieces.forget()
+        return Judged(reports.of_file(upload, table, kept), plan, kept, against.file)
+
+    def bounds(self) -> Bounds:
         """The limits of reading a file."""
+        from audiences.tables import Bounds
+
         chosen = self.settings
         memory, timeout = chosen.workbook_memory_bytes, chosen.workbook_timeout_s
-        return tables.Bounds(chosen.max_upload_bytes, memory, timeout, self.engine.workbook_turn)
+        return Bounds(chosen.max_upload_bytes, self.engine.piece_room, memory, timeout, self.engine.workbook_turn)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Times a step, and traces it."""
-        with tracing.span(name), self.metrics.step(name):
+        steps = Steps()
+        try:
+            with steps.traced(name):
+                yield
+        finally:
+            steps.tell(self.metrics)
+
+
+class Steps:
+    """How long the steps of one upload took; one that is taken for each piece counts once, with all its seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Times a step."""
+        begun = time.perf_counter()
+        try:
             yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+
+    @contextmanager
+    def traced(self, name: str) -> Iterator[None]:
+        """Times a step that is taken once, and traces it."""
+        with tracing.span(name), self.step(name):
+            yield
+
+    def tell(self, metrics: Metrics) -> None:
+        """Puts them into the metrics."""
+        for name, seconds in self.seconds.items():
+            metrics.steps.labels(name).observe(seconds)
 
 
 def samples(connection: DuckDBPyConnection, judged: Judged) -> dict[str, Any]:
@@ -133,22 +190,10 @@ def samples(connection: DuckDBPyConnection, judged: Judged) -> dict[str, Any]:
     }
 
 
-class Reading(TypedDict):
-    """How texts are read as phones."""
-
-    default_region: str | None
-    exact: bool
-
-
-def column(table: Table, index: int) -> str:
-    """One column of the records, as `phones` takes it."""
-    return f"(SELECT row::BIGINT AS id, c{index + 1} AS text FROM {table.relation})"
-
-
-def other_phones(table: Table) -> list[int]:
+def other_phones(table: Table) -> tuple[int, ...]:
     """The indexes of `phone2` … `phone9`, found whatever their case and surrounding blanks."""
     names = [name.strip().casefold() for name in table.columns]
-    return [index for index, name in enumerate(names) if name in phones.PHONE_COLUMNS and index != table.phone]
+    return tuple(index for index, name in enumerate(names) if name in PHONE_COLUMNS and index != table.phone)
 
 
 def instructions(fields: Mapping[str, str]) -> Instructions:
@@ -158,7 +203,7 @@ def instructions(fields: Mapping[str, str]) -> Instructions:
     return Instructions(
         name=check_name(fields["name"]),
         phone_column=fields.get("phone_column", "").strip() or "phone1",
-        default_region=phones.check_region(region) if region else None,
+        default_region=check_region(region) if region else None,
         sheet=sheet or None,
         dry_run=check_flag("dry_run", fields.get("dry_run", "")),
     )

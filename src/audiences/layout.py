@@ -17,6 +17,9 @@ REASON, FIRST_FILE, FIRST_ROW = "audience_reason", "audience_first_file", "audie
 RAW, PHONE = "audience_raw", "audience_phone"
 OURS = (ROW, COUNTRY, LINE_TYPE, TIME_ZONES, REASON, FIRST_FILE, FIRST_ROW, RAW, PHONE)
 
+# The columns beside `phone1` that are normalised where they hold a valid phone, and never reject a row.
+PHONE_COLUMNS = tuple(f"phone{number}" for number in range(2, 10))
+
 # Rejects have `FIRST_FILE`, and `PHONE`, from this revision on.
 REVISION = 2
 

@@ -1,287 +1,217 @@
-"""Judges a column of phones at once: the same verdicts as `reference.judge`, from joins with the numbering plan.
+"""Judges a column of phones at once: the same verdicts as `reference.judge`, from searches in the numbering plan.
 
-A large upload takes two statements. The first reads spellings that are cheap to recognise and looks them up; most files
-are done with it. The second takes what is left, and all of a small upload: it cleans the text by the contract's rules,
-does with the digits what the library's parser does (`numbering.dialling`), looks the result up, and knows a reason for
-what is not there.
-
-The connection's database has the tables of `numbering.load`.
+Three ways, each for what the one before has left. The first is for digits as they are stored; most files are done with
+it. The second drops punctuation, and what stands before an international number. The third is for all the rest: it
+cleans the text by the contract's rules, does with the digits what the library's parser does (`numbering.dialling`),
+looks the result up, and knows a reason for what is not there.
 """
 
 from __future__ import annotations
 
-import difflib
+import polars as pl
 
-import duckdb
-from phonenumbers import SUPPORTED_REGIONS
-
-from audiences.errors import InvalidField, Reason
+from audiences.errors import Reason
 from audiences.numbering import metadata
 from audiences.numbering.dialling import KEY_WIDTH, KNOWN_DIGITS, LONGEST_DIALLED
+from audiences.numbering.frames import Plan, found
+from audiences.regions import check_region
 
-PHONE_COLUMNS = tuple(f"phone{number}" for number in range(2, 10))
-"""The columns beside `phone1` that are normalised where they hold a valid phone, and never reject a row."""
-
-FEW_ROWS = 5_000
-"""Rows up to which the second statement judges all: to plan the first one would take longer than it spares."""
+FEW_ROWS = 1_000
+"""Rows up to which the third way takes all that the first has left: the second would spare it less than it takes."""
 
 LONGEST_TEXT = 250
 """Characters that the library parses, the `+` among them (`_MAX_INPUT_STRING_LENGTH`)."""
 
+REASONS = pl.Enum([str(reason) for reason in Reason])
+VERDICT = {"phone": pl.UInt64(), "place": pl.UInt16(), "reason": REASONS}
+
 # The patterns of the cleaning, for texts whose other blanks, digits and invisible characters have become ASCII ones.
 MARKS = r"^[\x00-\x20\x7F]*\x27?[\x00-\x20\x7F]*(?i:tel:)?"
 CONTROL = r"[\x00-\x1F\x7F]"
-SCIENTIFIC = r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+"
-PUNCTUATION = " -./()"
+SCIENTIFIC = r"^[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+$"
+PUNCTUATION = r"[ \-./()]"
+WHOLE_WITH_FRACTION = r"^([0-9]+)\.0$"
+INTERNATIONAL_PREFIX = r"^(?:\+|00)"
 
 
-def is_region(code: str) -> bool:
-    """Whether `code`, in any case, is a region that national numbers can be read for."""
-    return code.upper() in SUPPORTED_REGIONS
+def judge(plan: Plan, texts: pl.Series, *, default_region: str | None = None, exact: bool = False) -> pl.DataFrame:
+    """The verdicts on `texts` (String), a row for each, in order.
 
+    Its columns are `phone` UInt64, E.164 digits; `place` UInt16, of `Plan.places`; `reason`, of `REASONS`. A row has a
+    phone and a place, or a reason.
 
-def check_region(code: str) -> str:
-    """`code` in upper case. Raises InvalidField, saying what to send, when it is no region."""
-    if is_region(code):
-        return code.upper()
-    known = sorted(SUPPORTED_REGIONS)
-    near = difflib.get_close_matches(code.strip().upper()[:2], known, n=3, cutoff=0.5)
-    hint = f" Near it: {', '.join(near)}." if near else ""
-    raise InvalidField(
-        "default_region must be a two-letter region code (ISO 3166), for example US, GB or BR, or be left out."
-        f"{hint} The regions are: {', '.join(known)}.",
-        field="default_region",
-    )
-
-
-def judge(
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    source: str,
-    target: str,
-    default_region: str | None = None,
-    exact: bool = False,
-) -> None:
-    """Creates the temporary table `target`: one row for each of `source`, in no order.
-
-    Its columns are `id` BIGINT; `phone` UBIGINT, E.164 digits; `place` USMALLINT, of `numbering_places`; `reason`
-    VARCHAR, a `Reason`. A row has a phone and a place, or a reason.
-
-    `source` is a relation (a name, or a query in parentheses) with `id` BIGINT and `text` VARCHAR; it is read twice.
     `default_region` and `exact` are those of `reference.judge`. Raises InvalidField for an unknown region.
     """
     region = None if default_region is None else check_region(default_region)
-    rows, foreign = _counted(connection, source)
-    if rows <= FEW_ROWS:
-        whole = _judge_rest(connection, source, region, exact=exact, foreign=foreign)
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {target} AS {whole}")
-        return
-    draft = f"{target}_draft"
-    try:
-        connection.execute(_look_up(source, draft, region))
-        left = f"(SELECT id, text FROM {draft} WHERE place IS NULL)"
-        rows, foreign = _counted(connection, left)
-        rest = f"UNION ALL ({_judge_rest(connection, left, region, exact=exact, foreign=foreign)})" if rows else ""
-        connection.execute(f"""
-            CREATE OR REPLACE TEMP TABLE {target} AS
-            SELECT id, phone, place, NULL::VARCHAR AS reason FROM {draft} WHERE place IS NOT NULL
-            {rest}
-        """)
-    finally:
-        connection.execute(f"DROP TABLE IF EXISTS {draft}")
+    verdicts = _stored_digits(plan, texts, region).with_columns(reason=pl.lit(None, REASONS))
+    left = _left(verdicts)
+    if len(left) > FEW_ROWS:
+        verdicts = _settle(verdicts, left, _spelt_out(plan, texts.gather(left), region))
+        left = _left(verdicts)
+    if not len(left):
+        return verdicts
+    return _settle(verdicts, left, _cleaned(plan, texts.gather(left), region, exact=exact))
 
 
-def normalise(
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    source: str,
-    target: str,
-    default_region: str | None = None,
-    exact: bool = False,
-) -> None:
-    """Creates the temporary table `target` of `id` BIGINT and `text` VARCHAR: E.164 digits, or the text as it stands.
+def normalise(plan: Plan, texts: pl.Series, *, default_region: str | None = None, exact: bool = False) -> pl.Series:
+    """Of each text the E.164 digits where it is a valid phone, or the text as it stands; for `layout.PHONE_COLUMNS`.
 
-    For the `PHONE_COLUMNS`. The arguments are those of `judge`; `source` is read twice.
+    The arguments are those of `judge`.
     """
-    judged = f"{target}_judged"
-    judge(connection, source=source, target=judged, default_region=default_region, exact=exact)
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE {target} AS
-        SELECT id, coalesce(judged.phone::VARCHAR, given.text) AS text
-        FROM {source} AS given JOIN {judged} AS judged USING (id)
-    """)
-    connection.execute(f"DROP TABLE {judged}")
+    digits = judge(plan, texts, default_region=default_region, exact=exact)["phone"].cast(pl.String)
+    return pl.select(text=pl.coalesce(digits, texts))["text"]
 
 
-def _look_up(source: str, draft: str, region: str | None) -> str:
-    """The first statement: the table `draft` of id, phone, place; and the text where there is no place yet.
+def _left(verdicts: pl.DataFrame) -> pl.Series:
+    """The rows without a place."""
+    return verdicts["place"].is_null().arg_true()
 
-    A number in `number` is one that the library reads as it stands but for its punctuation. With a region only those
-    after `+` or `00` are sure to be international.
+
+def _settle(verdicts: pl.DataFrame, rows: pl.Series, found_for: pl.DataFrame) -> pl.DataFrame:
+    """The verdicts, those of `rows` replaced."""
+    if len(rows) == verdicts.height:
+        return verdicts.with_columns(found_for.get_columns())
+    return verdicts.with_columns(verdicts[name].clone().scatter(rows, found_for[name]) for name in found_for.columns)
+
+
+def _stored_digits(plan: Plan, texts: pl.Series, region: str | None) -> pl.DataFrame:
+    """Phone and place of what consists of a number's digits, a `+` before them or not.
+
+    With a region only those after a `+` are sure to be international.
     """
-    prefix = r"(?:\+|00)" + ("?" if region is None else "")
-    bare = "number::VARCHAR = text" if region is None else "false"
-    return rf"""
-        CREATE OR REPLACE TEMP TABLE {draft} AS
-        WITH
-        cast_whole AS (SELECT id, text, TRY_CAST(text AS UBIGINT) AS number FROM {source}),
-        bare AS (SELECT id, text, CASE WHEN {bare} THEN number END AS number FROM cast_whole),
-        compact AS (
-            SELECT id, text, number, CASE
-                WHEN number IS NULL AND NOT suffix(rtrim(text), '.0') THEN translate(text, '{PUNCTUATION}', '')
-            END AS digits
-            FROM bare
-        ),
-        numbers AS (
-            SELECT id, text, coalesce(number, CASE
-                WHEN regexp_full_match(digits, '{prefix}[1-9][0-9]{{6,18}}') THEN TRY_CAST(digits AS UBIGINT)
-            END) AS number
-            FROM compact
-        )
-        SELECT
-            id,
-            CASE WHEN direct IS NOT NULL THEN number END AS phone,
-            direct AS place,
-            CASE WHEN direct IS NULL THEN text END AS text
-        FROM numbers ASOF LEFT JOIN numbering_plan ON number >= lo
-    """
+    text = pl.col("text")
+    plain = (text >= "+1") & (text < "+:")
+    if region is None:
+        plain |= (text >= "1") & (text < ":")
+    # What begins with a sign or with digits but is no number is null; others, such as 044…, are not `plain`.
+    number = pl.DataFrame({"text": texts}).select(number=pl.when(plain).then(text.cast(pl.UInt64, strict=False)))
+    return _looked_up(plan, number["number"])
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, source: str) -> tuple[int, bool]:
-    """How many rows `source` has, and whether any of them is written in more than ASCII."""
-    counts = f"SELECT count(*), count(*) FILTER (strlen(text) <> length(text)) FROM {source}"
-    ((rows, foreign),) = connection.execute(counts).fetchall()
-    return rows, foreign > 0
+def _spelt_out(plan: Plan, texts: pl.Series, region: str | None) -> pl.DataFrame:
+    """Phone and place of what is an international number but for punctuation; as `_stored_digits`."""
+    text = pl.col("text")
+    fraction = text.str.strip_chars_end(" ").str.ends_with(".0")
+    compact = pl.DataFrame({"text": texts}).select(
+        pl.when(~fraction).then(text.str.replace_all(PUNCTUATION, "").str.replace("^00", "+")).alias("text")
+    )
+    return _stored_digits(plan, compact["text"], region)
 
 
-def _judge_rest(
-    connection: duckdb.DuckDBPyConnection, source: str, region: str | None, *, exact: bool, foreign: bool
-) -> str:
-    """The second statement: id, phone, place, reason of every row of `source`, which has id and text."""
-    text = _in_ascii(connection) if foreign else "text"
-    scientific = "false" if exact else f"regexp_full_match(text, '{SCIENTIFIC}')"
-    return rf"""
-            WITH
-            visible AS (
-                SELECT id, trim(
-                    regexp_replace(regexp_replace(coalesce({text}, ''), '{MARKS}', ''), '{CONTROL}', '', 'g'), ' '
-                ) AS text
-                FROM {source}
-            ),
-            compact AS (
-                SELECT
-                    id,
-                    CASE
-                        WHEN text = '' THEN '{Reason.EMPTY}'
-                        WHEN {scientific} THEN '{Reason.SCIENTIFIC_NOTATION}'
-                    END AS reason,
-                    translate(
-                        CASE WHEN regexp_full_match(text, '[0-9]+\.0') THEN left(text, -2) ELSE text END,
-                        '{PUNCTUATION}', ''
-                    ) AS text
-                FROM visible
-            ),
-            dialled AS (
-                SELECT
-                    id,
-                    reason,
-                    regexp_extract(text, '^(?:\+|00)?((?s:.*))$', 1) AS digits,
-                    {"true" if region is None else "starts_with(text, '+') OR starts_with(text, '00')"} AS international
-                FROM compact
-            ),
-            checked AS (
-                SELECT id, digits, international, coalesce(reason, CASE
-                    WHEN NOT regexp_full_match(digits, '[0-9]+') THEN '{Reason.NOT_A_NUMBER}'
-                    WHEN length(digits) + international::INTEGER > {LONGEST_TEXT} THEN '{Reason.TOO_LONG}'
-                END) AS reason
-                FROM dialled
-            ),
-            {_NOT_NATIONAL if region is None else _national(region)},
-            {_ROUTED}
-            SELECT
-                id,
-                CASE WHEN place IS NOT NULL THEN number END AS phone,
-                place,
-                CASE WHEN place IS NULL THEN reason END AS reason
-            FROM routed ASOF LEFT JOIN numbering_plan ON number >= lo
-    """
-
-
-def _in_ascii(connection: duckdb.DuckDBPyConnection) -> str:
-    """An expression of `text` with its digits, blanks and invisible characters beyond ASCII as such in ASCII."""
-    patterns = dict(connection.execute("FROM numbering_characters").fetchall())
-    digits = "text"
-    for digit in "0123456789":
-        digits = f"regexp_replace({digits}, '{patterns[digit]}', '{digit}', 'g')"
-    ascii_digits = f"CASE WHEN regexp_matches(text, '{patterns['digit']}') THEN {digits} ELSE text END"
-    blanks = f"regexp_replace({ascii_digits}, '{patterns['blank']}', ' ', 'g')"
-    return f"regexp_replace({blanks}, '{patterns['invisible']}', chr(127), 'g')"
-
-
-def _routing_key(digits: str) -> str:
-    """The key of `numbering_routes` of the expression `digits`; see `dialling.Leaf.key`."""
-    return (
-        f"least(length({digits}), {LONGEST_DIALLED})::UBIGINT * {KEY_WIDTH}"
-        f" + TRY_CAST(rpad(left({digits}, {KNOWN_DIGITS}), {KNOWN_DIGITS}, '0') AS UBIGINT)"
+def _looked_up(plan: Plan, numbers: pl.Series) -> pl.DataFrame:
+    """Phone and place of numbers that the library reads as they stand."""
+    place = found(plan.numbers.select("lo", "direct"), numbers)["direct"]
+    return pl.DataFrame({"phone": numbers, "place": place}).with_columns(
+        phone=pl.when(pl.col("place").is_not_null()).then("phone")
     )
 
 
-_NOT_NATIONAL = """entered AS (
-                SELECT id, digits AS digits_after, true AS further, reason, NULL::VARCHAR AS otherwise FROM checked
-            )"""
+def _cleaned(plan: Plan, texts: pl.Series, region: str | None, *, exact: bool) -> pl.DataFrame:
+    """Phone, place and reason of any texts."""
+    rows = _dialled(_visible(plan, texts), region, exact=exact)
+    if region is None:
+        rows = rows.with_columns(further=True, otherwise=pl.lit(None, pl.String))
+    else:
+        rows = _national(plan, rows, region)
+    return _routed(plan, rows)
 
 
-def _national(region: str) -> str:
-    """Reads national numbers as `region` does; `digits` are then E.164, or, if international, to be routed again.
+def _visible(plan: Plan, texts: pl.Series) -> pl.DataFrame:
+    """`text`, without what does not show, and the apostrophe and `tel:` that lead it."""
+    text = texts.fill_null("").alias("text")
+    if (text.str.len_bytes() != text.str.len_chars()).any():
+        text = _in_ascii(plan, text)
+    return pl.DataFrame(text).select(
+        pl.col("text").str.replace(MARKS, "").str.replace_all(CONTROL, "").str.strip_chars(" ")
+    )
+
+
+def _in_ascii(plan: Plan, text: pl.Series) -> pl.Series:
+    """`text` with its digits, blanks and invisible characters beyond ASCII as such in ASCII."""
+    if text.str.contains(plan.patterns["digit"]).any():
+        for digit in "0123456789":
+            text = text.str.replace_all(plan.patterns[digit], digit)
+    return text.str.replace_all(plan.patterns["blank"], " ").str.replace_all(plan.patterns["invisible"], "\x7f")
+
+
+def _dialled(visible: pl.DataFrame, region: str | None, *, exact: bool) -> pl.DataFrame:
+    """`digits`, whether a `+` or `00` says that they are `international`, and the `reason` why they are no digits."""
+    text, digits = pl.col("text"), pl.col("digits")
+    scientific = pl.lit(False) if exact else text.str.contains(SCIENTIFIC)  # noqa: FBT003 - a column of it
+    compact = text.str.replace(WHOLE_WITH_FRACTION, "$1").str.replace_all(PUNCTUATION, "")
+    prefixed = pl.lit(True) if region is None else compact.str.contains(INTERNATIONAL_PREFIX)  # noqa: FBT003
+    return visible.select(
+        pl.when(text == "").then(pl.lit(Reason.EMPTY)).when(scientific).then(pl.lit(Reason.SCIENTIFIC_NOTATION))
+        .alias("reason"),
+        compact.str.replace(INTERNATIONAL_PREFIX, "").alias("digits"),
+        prefixed.alias("international"),
+    ).select(
+        pl.coalesce(
+            "reason",
+            pl.when(~digits.str.contains("^[0-9]+$")).then(pl.lit(Reason.NOT_A_NUMBER))
+            .when(digits.str.len_bytes() + pl.col("international").cast(pl.UInt32) > LONGEST_TEXT)
+            .then(pl.lit(Reason.TOO_LONG)),
+        ),
+        "digits",
+        "international",
+    )  # fmt: skip
+
+
+def _national(plan: Plan, rows: pl.DataFrame, region: str) -> pl.DataFrame:
+    """Reads national numbers as `region` does; `digits` are then E.164, or, where `further`, to be routed again.
 
     `otherwise` is the reason where the numbering plan does not have the E.164 number.
     """
+    digits, beyond = pl.col("digits"), pl.col("idd_length")
     prefix = metadata.rules(0, region).international_prefix
-    return rf"""
-            prefixed AS (
-                SELECT
-                    *,
-                    CASE
-                        WHEN NOT international AND reason IS NULL AND length(digits) > 1
-                        THEN nullif(regexp_extract(digits, '^(?:{prefix})'), '')
-                    END AS found,
-                    CASE WHEN substr(digits, length(found) + 1, 1) <> '0' THEN length(found) END AS idd_length
-                FROM checked
-            ),
-            domestic AS (
-                SELECT
-                    *,
-                    CASE WHEN NOT international AND reason IS NULL AND idd_length IS NULL
-                    THEN {_routing_key("digits")} END AS key
-                FROM prefixed
-            ),
-            entered AS (
-                SELECT
-                    id,
-                    coalesce(head, '') || substr(digits, coalesce(idd_length, dropped, 0) + 1) AS digits_after,
-                    domestic.international OR idd_length IS NOT NULL OR coalesce(ways.international, false) AS further,
-                    coalesce(domestic.reason, CASE
-                        WHEN further AND NOT domestic.international AND length(digits_after) <= 2
-                        THEN '{Reason.TOO_SHORT}'
-                    END) AS reason,
-                    ways.reason AS otherwise
-                FROM domestic
-                ASOF LEFT JOIN (FROM numbering_routes WHERE region = '{region}') AS ways ON key >= lo
-            )"""
+    local = ~pl.col("international") & pl.col("reason").is_null()
+    idd = pl.when(local & (digits.str.len_bytes() > 1)).then(digits.str.extract(f"^(?:{prefix})", 0).str.len_bytes())
+    rows = rows.with_columns(idd_length=pl.when(idd > 0).then(idd)).with_columns(
+        idd_length=pl.when(digits.str.slice(beyond, 1) != "0").then(beyond)
+    )
+    ways = _routes(plan, region, rows, local & beyond.is_null())
+    rows = rows.with_columns(ways).with_columns(
+        further=pl.col("international") | beyond.is_not_null() | pl.col("abroad").fill_null(value=False),
+        digits=pl.col("head").fill_null("") + digits.str.slice(pl.coalesce(beyond, "dropped", 0)),
+    )
+    short = pl.col("further") & ~pl.col("international") & (digits.str.len_bytes() <= 2)  # noqa: PLR2004 - the library's
+    return rows.select(
+        "digits",
+        "further",
+        pl.coalesce("reason", pl.when(short).then(pl.lit(Reason.TOO_SHORT))),
+        pl.col("otherwise"),
+    )
 
 
-_ROUTED = f"""
-            keyed AS (
-                SELECT *, CASE WHEN further AND reason IS NULL THEN {_routing_key("digits_after")} END AS key
-                FROM entered
-            ),
-            routed AS (
-                SELECT
-                    id,
-                    coalesce(head, '') || substr(digits_after, coalesce(dropped, 0) + 1) AS e164,
-                    coalesce(keyed.reason, ways.reason, otherwise) AS reason,
-                    CASE WHEN keyed.reason IS NULL AND NOT starts_with(e164, '0') THEN TRY_CAST(e164 AS UBIGINT) END
-                    AS number
-                FROM keyed
-                ASOF LEFT JOIN (FROM numbering_routes WHERE region = '{metadata.NON_GEOGRAPHIC}') AS ways ON key >= lo
-            )"""
+def _routed(plan: Plan, rows: pl.DataFrame) -> pl.DataFrame:
+    """Phone, place and reason of digits that are E.164 already, or that begin with a calling code and are `further`."""
+    nothing = pl.col("reason").is_null()
+    ways = _routes(plan, metadata.NON_GEOGRAPHIC, rows, pl.col("further") & nothing).rename({"otherwise": "why"})
+    rows = rows.with_columns(ways).with_columns(
+        digits=pl.col("head").fill_null("") + pl.col("digits").str.slice(pl.col("dropped").fill_null(0))
+    )
+    dialled = nothing & ~pl.col("digits").str.starts_with("0")
+    number = rows.select(pl.when(dialled).then(pl.col("digits").cast(pl.UInt64, strict=False)))["digits"]
+    place = found(plan.numbers.select("lo", "place"), number)["place"]
+    return rows.with_columns(number.alias("phone"), place).select(
+        pl.when(pl.col("place").is_not_null()).then("phone").alias("phone"),
+        "place",
+        pl.when(pl.col("place").is_null())
+        .then(pl.coalesce("reason", "why", "otherwise"))
+        .cast(REASONS)
+        .alias("reason"),
+    )
+
+
+def _routes(plan: Plan, region: str, rows: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
+    """What becomes of the digits of those rows: head, dropped, otherwise, abroad; nulls for the others.
+
+    See `dialling.Leaf.key` for what they are looked up by.
+    """
+    digits = pl.col("digits")
+    known = digits.str.slice(0, KNOWN_DIGITS).str.pad_end(KNOWN_DIGITS, "0").cast(pl.UInt64, strict=False)
+    length = digits.str.len_bytes().clip(upper_bound=LONGEST_DIALLED).cast(pl.UInt64)
+    keys = rows.select(key=pl.when(which).then(length * KEY_WIDTH + known))["key"]
+    return found(plan.routes[region], keys).select(
+        "head", pl.col("dropped").cast(pl.UInt32), otherwise="reason", abroad="international"
+    )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Struct
 from sqlalchemy.engine import RowMapping
 
 from audiences import clock
-from audiences.contacts import Kept
 from audiences.errors import REASON_SENTENCES, NoValidRows, Reason
 from audiences.inbox import Upload
 from audiences.models import AudienceReport, Check, FileReport
-from audiences.tables import Table
+
+if TYPE_CHECKING:
+    from audiences.contacts import Kept
+    from audiences.tables import Table
 
 STATIC = "Static"
 
@@ -42,13 +44,13 @@ def of_file(upload: Upload, table: Table, kept: Kept) -> FileRecord:
         sheet=table.sheet,
         header_row=table.header_row,
         phone_column=table.columns[table.phone],
-        rows=table.row_count,
+        rows=kept.rows,
         accepted=kept.accepted,
         duplicates=kept.duplicates,
         suppressed=kept.suppressed,
         rejected=rejected,
         rejected_by_reason=kept.by_reason,
-        blank_rows=table.blank_rows,
+        blank_rows=kept.blank_rows,
     )
     if report.rows != report.accepted + report.duplicates + report.suppressed + report.rejected:
         raise AssertionError("rows were lost or made up between reading and keeping")  # invariant 1

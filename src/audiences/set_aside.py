@@ -1,7 +1,8 @@
 """Set aside: rows with a valid number that do not become contacts all the same.
 
-A number is suppressed, or a contact of the audience already, or stands in an earlier row of the file. What
-`phones.judge` left (`id`, `phone`, `place`, `reason`) is read from the connection's table `judged`.
+A number is suppressed, or a contact of the audience already, or stands in an earlier row of the file. Where only the
+last can be, and memory has room for the verdicts, sorting the numbers tells (`duplicates`); else the engine does, which
+goes through files and spills.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from duckdb import DuckDBPyConnection
 
@@ -17,6 +19,11 @@ from audiences.errors import Reason
 from audiences.layout import Stored
 from audiences.sql import Query, identifier
 from audiences.suppressed import Suppressed, on_current
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from audiences.verdicts import Verdicts
 
 JUDGED = "judged"
 
@@ -34,35 +41,115 @@ class Against:
     file: int = 1
 
 
-def set_aside(connection: DuckDBPyConnection, against: Against) -> None:
-    """Leaves `set_aside`: rows with a valid number that are not accepted, each with its reason and place in the plan.
+class Aside:
+    """The rows that were set aside, ascending.
+
+    `row` Int64, `place` UInt16, `phone` UInt64, `why`, a `Reason`; for a duplicate `first_file` and `first`, where the
+    number stood first. They are the relation `relation` on the connection, or, where they are few, `frame`.
+    """
+
+    def __init__(self, connection: DuckDBPyConnection, frame: pl.DataFrame | None) -> None:
+        self.connection = connection
+        self.frame = frame
+
+    def between(self, first: int, last: int) -> pl.DataFrame:
+        """Those of the rows from `first` to `last`."""
+        import polars as pl
+
+        if self.frame is not None:
+            return self.frame.filter(pl.col("row").is_between(first, last))
+        return framed(self.connection, f"FROM set_aside WHERE row BETWEEN {int(first)} AND {int(last)} ORDER BY row")
+
+    def counts(self) -> pl.DataFrame:
+        """How many there are: `why`, `place`, `rows`."""
+        import polars as pl
+
+        if self.frame is not None:
+            return self.frame.group_by("why", "place").agg(rows=pl.len())
+        return framed(self.connection, "SELECT why, place, count(*) AS rows FROM set_aside GROUP BY ALL")
+
+
+def set_aside(connection: DuckDBPyConnection, verdicts: Verdicts, against: Against) -> Aside:
+    """The rows with a valid number that are not accepted.
 
     A duplicate has the file and row of the contact that was there first. A suppressed number is that wherever it
     stands.
     """
+    if against.contacts or against.suppressed() is not None or not verdicts.are_in_memory:
+        relate(connection, verdicts)
+        in_engine(connection, against)
+        return Aside(connection, None)
+    from audiences import duplicates
+
+    return Aside(connection, told(duplicates.later_ones(verdicts), against.file))
+
+
+def told(later: pl.DataFrame, file: int) -> pl.DataFrame:
+    """Duplicates within a file, as `Aside` has them."""
+    import polars as pl
+
+    why, first_file = pl.lit(str(Reason.DUPLICATE)).alias("why"), pl.lit(file, pl.Int64).alias("first_file")
+    return later.select("row", "place", "phone", why, first_file, "first").sort("row")
+
+
+def relate(connection: DuckDBPyConnection, verdicts: Verdicts) -> None:
+    """Leaves `judged`: id, phone and place of every row with a valid number."""
+    connection.execute(f"CREATE TEMP TABLE {JUDGED} (id BIGINT, phone UBIGINT, place USMALLINT)")
+    for piece in verdicts:
+        connection.register("verdicts", Columns(piece.drop("reason")))
+        connection.execute(f"INSERT INTO {JUDGED} SELECT row, phone, place FROM verdicts WHERE phone IS NOT NULL")
+        connection.unregister("verdicts")
+
+
+class Columns:
+    """A frame as the engine takes it: by Arrow's interface for streams of columns, without another library."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """A stream of the frame's columns."""
+        return self.frame.__arrow_c_stream__(requested_schema)
+
+
+def framed(connection: DuckDBPyConnection, query: str) -> pl.DataFrame:
+    """What a query yields."""
+    import polars as pl
+
+    relation: Any = connection.sql(query)
+    return pl.DataFrame(relation)
+
+
+def in_engine(connection: DuckDBPyConnection, against: Against) -> None:
+    """Leaves `set_aside`, of the rows in `judged`."""
     parts = []
     is_listed = on_current(against.suppressed, partial(mark_suppressed, connection))
     if is_listed:
-        parts.append(f"SELECT *, '{Reason.SUPPRESSED}' AS reason, NULL AS first_file, NULL AS first FROM suppressed")
+        parts.append(f"SELECT *, '{Reason.SUPPRESSED}' AS why, NULL AS first_file, NULL AS first FROM suppressed")
     if against.contacts:
         mark_known(connection, against.contacts)
         parts.append(
-            f"SELECT held.id, held.place, held.phone, '{Reason.DUPLICATE}' AS reason, file AS first_file, row AS first "
+            f"SELECT held.id, held.place, held.phone, '{Reason.DUPLICATE}' AS why, file AS first_file, row AS first "
             f"FROM {JUDGED} AS held JOIN known USING (phone){' ANTI JOIN suppressed USING (id)' if parts else ''}"
         )
     earlier = (("suppressed", is_listed), ("known", bool(against.contacts)))
     others = "".join(f" ANTI JOIN {name} USING (phone)" for name, used in earlier if used)
     parts.append(
         f"""
-        SELECT later.id, later.place, later.phone, '{Reason.DUPLICATE}' AS reason,
+        SELECT later.id, later.place, later.phone, '{Reason.DUPLICATE}' AS why,
                {int(against.file)}::BIGINT AS first_file, earliest.id AS first
         FROM {JUDGED} AS later
-        JOIN (FROM (SELECT phone, min(id) AS id FROM {JUDGED} WHERE phone IS NOT NULL
-                    GROUP BY phone HAVING count(*) > 1){others})
+        JOIN (FROM (SELECT phone, min(id) AS id FROM {JUDGED} GROUP BY phone HAVING count(*) > 1){others})
           AS earliest ON later.phone = earliest.phone AND later.id <> earliest.id
         """
     )
-    connection.execute(f"CREATE TEMP TABLE set_aside AS {' UNION ALL '.join(parts)}")
+    connection.execute(
+        f"""
+        CREATE TEMP TABLE set_aside AS
+        SELECT id AS row, place, phone, why, first_file::BIGINT AS first_file, first::BIGINT AS first
+        FROM ({" UNION ALL ".join(parts)}) ORDER BY row
+        """
+    )
 
 
 def mark_suppressed(connection: DuckDBPyConnection, listed: Suppressed | None) -> bool:
@@ -73,7 +160,7 @@ def mark_suppressed(connection: DuckDBPyConnection, listed: Suppressed | None) -
     connection.execute(
         f"""
         CREATE TEMP TABLE suppressed AS SELECT id, place, phone FROM {JUDGED}
-        WHERE phone IS NOT NULL AND {listed.names("phone::BIGINT", query.bind)}
+        WHERE {listed.names("phone::BIGINT", query.bind)}
         """,
         query.bound,
     )
@@ -91,7 +178,7 @@ def mark_known(connection: DuckDBPyConnection, contacts: Sequence[Stored]) -> No
     connection.execute(
         f"""
         CREATE TEMP TABLE known AS SELECT phone::UBIGINT AS phone, min(file)::BIGINT AS file, arg_min(row, file) AS row
-        FROM ({there}) WHERE phone IN (SELECT phone::BIGINT FROM {JUDGED} WHERE phone IS NOT NULL) GROUP BY phone
+        FROM ({there}) WHERE phone IN (SELECT phone::BIGINT FROM {JUDGED}) GROUP BY phone
         """,
         query.bound,
     )

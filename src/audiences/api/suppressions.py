@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from audiences import accept, answer, given, json_body, judging, phones, queries
+from audiences import accept, answer, given, json_body, judging, queries
 from audiences.accept import CSV, JSON
 from audiences.answer import Reply
 from audiences.api.downloads import Bytes, Download
@@ -29,6 +29,7 @@ from audiences.exports.pieces import contents
 from audiences.given import Given
 from audiences.inbox import Upload, disk_errors_refused
 from audiences.json_body import Body
+from audiences.regions import check_region
 from audiences.repeats import Claim
 from audiences.routes import Call
 from audiences.settings import MIB
@@ -130,10 +131,10 @@ async def read_query(call: Call) -> Body[Numbers]:
 
 def change_by_numbers(call: Call, kind: Kind, numbers: Numbers, claim: Claim) -> Reply:
     """Changes the list by numbers of the request's own."""
-    region = phones.check_region(numbers.default_region) if numbers.default_region else None
+    region = check_region(numbers.default_region) if numbers.default_region else None
 
     def judge(connection: DuckDBPyConnection) -> Given:
-        return given.of_texts(connection, numbers.phones, region)
+        return given.of_texts(connection, call.parts.engine.plan, numbers.phones, region)
 
     call.parts.inbox.check_room(0)
     with disk_errors_refused(), spool_folder(call.parts.inbox.spool) as folder:

@@ -16,7 +16,7 @@ from audiences.console.routes import Page, Visit
 from audiences.drafts import FIELDS, Draft, TooManyDrafts
 from audiences.errors import BadRequest, InvalidField, NoRoom
 from audiences.models import AudienceReport
-from audiences.phones import is_region
+from audiences.regions import is_region
 from audiences.turns import Turn
 
 NEW = "/console/new"

@@ -9,11 +9,12 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 from sqlalchemy import Connection
 
-from audiences import given, judging, phones
+from audiences import given, judging
 from audiences.console.routes import Visit
 from audiences.errors import REASON_SENTENCES, InvalidField, Reason
 from audiences.given import Given
 from audiences.inbox import Upload, disk_errors_refused
+from audiences.regions import check_region
 from audiences.suppression_file import Kind
 
 MAX_TYPED = 64
@@ -36,7 +37,7 @@ def judge_typed(visit: Visit, connection: DuckDBPyConnection) -> Given:
     """Leaves the number of the form on the connection. Raises InvalidField."""
     text = visit.form.get("phone", "").strip()[:MAX_TYPED]
     code = visit.form.get("default_region", "")
-    numbers = given.of_texts(connection, [text], phones.check_region(code) if code else None)
+    numbers = given.of_texts(connection, visit.parts.engine.plan, [text], check_region(code) if code else None)
     if not numbers.valid:
         reason = REASON_SENTENCES[Reason(next(iter(numbers.by_reason)))]
         raise InvalidField(f"{reason} Write the number with its country code, or choose its country.", field="phone")

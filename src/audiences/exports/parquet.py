@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from audiences import contacts, layout
+from audiences import layout, parquet
 from audiences.exports.export import NUMBERS, Export
 from audiences.exports.pieces import Piece
 from audiences.exports.ranges import Part, Span, batches, files_in_piece
@@ -46,7 +46,7 @@ def copied(export: Export, chosen: Iterable[str], source: str, query: Query, tar
     """The statement that writes what is chosen of the source, in the source's order."""
     query.text = f"""
         COPY (SELECT {", ".join(chosen)} FROM {source}) TO {query.bind(str(target))}
-        (FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {contacts.rows_in_group(len(export.names))})
+        (FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {parquet.rows_in_group(len(export.names))})
         """
     return query
 

@@ -14,8 +14,7 @@ import msgspec
 from duckdb import DuckDBPyConnection
 from msgspec import UNSET, Struct
 
-from audiences import contacts as kept
-from audiences import layout
+from audiences import layout, parquet
 from audiences.errors import Reason
 from audiences.layout import Stored
 from audiences.people import rows as people_rows
@@ -101,7 +100,7 @@ def write_contacts(
         columns = f"* REPLACE ({', '.join(cells)})"
     source = f"read_parquet({query.bind(str(stored.path))})"
     select = f"SELECT {columns} FROM {source} WHERE NOT {people_rows.of_number(stored, sought, query)}"
-    copy(connection, select, query, kept.parquet_options(len(stored.layout.stored), rows), target)
+    copy(connection, select, query, parquet.options(len(stored.layout.stored), rows), target)
 
 
 def write_rejects(connection: DuckDBPyConnection, source: Source, sought: Sought, rows: int, target: Path) -> None:
@@ -110,7 +109,7 @@ def write_rejects(connection: DuckDBPyConnection, source: Source, sought: Sought
     query = Query()
     path = query.bind(str(source.rejects.path))
     select = f"SELECT * FROM read_parquet({path}) WHERE NOT {people_rows.in_rejects(source, sought, query)}"
-    copy(connection, select, query, kept.parquet_options(len(source.rejects.layout.stored), rows), target)
+    copy(connection, select, query, parquet.options(len(source.rejects.layout.stored), rows), target)
 
 
 def copy(connection: DuckDBPyConnection, select: str, query: Query, options: str, target: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 from duckdb import DuckDBPyConnection
 
-from audiences import layout, pages, phones
+from audiences import layout, pages
 from audiences.errors import Reason
 from audiences.layout import Layout, Stored
 from audiences.models import Contact, Reject
@@ -37,7 +37,7 @@ class Sought:
 
     def in_column(self, name: str) -> bool:
         """Whether it is looked for in the texts of a column beside the phone column."""
-        return not spellings.is_short(self.phone) or name.strip().casefold() in phones.PHONE_COLUMNS
+        return not spellings.is_short(self.phone) or name.strip().casefold() in layout.PHONE_COLUMNS
 
 
 @dataclass(frozen=True)

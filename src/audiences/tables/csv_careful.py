@@ -10,15 +10,18 @@ is neither too long nor wider than the header. Otherwise that line alone is malf
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import polars as pl
 
 from audiences.tables import lines as physical
 from audiences.tables import spans
 from audiences.tables.dialect import Dialect
 from audiences.tables.encoding import Text
 from audiences.tables.lines import CUT, ESCAPE, LINE_ENDS, PLAIN_ESCAPE, PLAIN_NO_DELIMITER, UNDECODABLE, Lines
-from audiences.tables.records import MALFORMED, RELATION, Records, stored
+from audiences.tables.pieces import PIECE_BYTES
+from audiences.tables.shapes import Piece
 from audiences.tables.sniff import Found
 from audiences.tables.spans import delimiters, outside
 from audiences.tables.sql import all_blank, blank, cells, literal, scan
@@ -26,6 +29,9 @@ from audiences.tables.sql import all_blank, blank, cells, literal, scan
 LINES = "audiences_lines"
 RECORDS = "audiences_records"
 JUDGED = "audiences_judged"
+
+# Records of which the bytes are added up at once: of the longest there can be they make one piece.
+ROWS_AT_ONCE = 64
 
 # More than a line can grow to when its characters are escaped.
 LINE_BYTES = 1 << 22
@@ -35,17 +41,50 @@ LINE_BYTES = 1 << 22
 MAX_SURPLUS = 1_000
 
 
-def read(connection: duckdb.DuckDBPyConnection, text: Text, found: Found, folder: Path, max_bytes: int) -> Records:
-    """The records after the header; every physical line is in one of them, or blank.
+class CarefulFile:
+    """The records after the header; every physical line is in one of them, or blank. See `pieces.Source`.
 
     Raises: BodyTooLarge.
     """
-    lines = physical.write(text, folder / "lines.csv", max_bytes)
-    _load(connection, lines, found.lines)
-    spans.find(connection, LINES, found.dialect, len(found.header.columns))
-    _join(connection, lines, found)
-    _judge(connection, lines, found)
-    return _records(connection, found)
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, text: Text, found: Found, folder: Path, max_bytes: int
+    ) -> None:
+        self.connection = connection
+        self.columns = len(found.header.columns)
+        lines = physical.write(text, folder / "lines.csv", max_bytes)
+        _load(connection, lines, found.lines)
+        spans.find(connection, LINES, found.dialect, self.columns)
+        _join(connection, lines, found)
+        self.rows = _rows_of_pieces(connection)
+        _judge(connection, lines, found)
+        for table in (LINES, RECORDS, *spans.TABLES):
+            connection.execute(f"DROP TABLE {table}")
+
+    def piece(self, number: int) -> Piece | None:
+        """See `pieces.Source`."""
+        if number >= len(self.rows):
+            return None
+        first, last = self.rows[number]
+        names = ", ".join(f"CASE WHEN raw IS NULL THEN {name} END AS {name}" for name in cells(self.columns))
+        relation: Any = self.connection.sql(
+            f"SELECT row::BIGINT AS row, {names}, raw, verdict = 'blank' AS blank FROM {JUDGED} "
+            f"WHERE row BETWEEN {first} AND {last} ORDER BY row"
+        )
+        frame = pl.DataFrame(relation)
+        kept = frame.filter(~pl.col("blank")).drop("blank")
+        return Piece(kept if kept["raw"].null_count() < kept.height else kept.drop("raw"), frame.height - kept.height)
+
+
+def _rows_of_pieces(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
+    """The first and last row of each piece: as many records as make about `PIECE_BYTES`."""
+    return connection.execute(f"""
+        SELECT min(first), max(last) FROM (
+            SELECT first, last, (sum(bytes) OVER (ORDER BY first) - bytes) // {PIECE_BYTES} AS piece FROM (
+                SELECT min(row)::BIGINT AS first, max(row)::BIGINT AS last, sum(strlen(raw)) AS bytes
+                FROM {RECORDS} GROUP BY row // {ROWS_AT_ONCE}))
+        GROUP BY piece ORDER BY piece
+    """).fetchall()
 
 
 def _load(connection: duckdb.DuckDBPyConnection, lines: Lines, skip: int) -> None:
@@ -92,7 +131,7 @@ def _join(connection: duckdb.DuckDBPyConnection, lines: Lines, found: Found) -> 
 
 
 def _judge(connection: duckdb.DuckDBPyConnection, lines: Lines, found: Found) -> None:
-    """The records with their cells, and a verdict: `row`, `blank`, or `malformed` with its `raw`."""
+    """The records with their cells, and a verdict: `row`, `blank`, or `malformed` with its `raw` in place of cells."""
     dialect, count = found.dialect, len(found.header.columns)
     names = cells(count)
     split = ", ".join(f"{_plain(f'cells[{place}]', lines)} AS {name}" for place, name in enumerate(names, start=1))
@@ -146,15 +185,3 @@ def _plain(cell: str, lines: Lines) -> str:
     ):
         cell = f"replace({cell}, {literal(mark)}, {literal(character)})"
     return cell
-
-
-def _records(connection: duckdb.DuckDBPyConnection, found: Found) -> Records:
-    """The two relations, and their counts."""
-    names = ", ".join(cells(len(found.header.columns)))
-    connection.execute(f"CREATE TEMP VIEW {RELATION} AS SELECT row, {names} FROM {JUDGED} WHERE verdict = 'row'")
-    connection.execute(f"""
-        CREATE TEMP TABLE {MALFORMED} AS SELECT row, raw FROM {JUDGED} WHERE verdict = 'malformed' ORDER BY row""")
-    for table in (LINES, RECORDS, *spans.TABLES):
-        connection.execute(f"DROP TABLE {table}")
-    blanks, all_records = stored(connection, f"SELECT count(*) FILTER (verdict = 'blank'), count(*) FROM {JUDGED}")
-    return Records(all_records - blanks, blanks)

@@ -87,6 +87,19 @@ def read(path: Path, folder: Path, max_bytes: int) -> Text:
     return transcode(path, str(codec), mark, folder / "transcoded.csv", max_bytes)
 
 
+def presumed(path: Path) -> Text | None:
+    """`path` as the UTF-8 text that it seems to be by its first bytes; None where it does not.
+
+    No more of it was looked at, so `feeds` and what follows there tell nothing. Raises: UnsupportedFormat.
+    """
+    with path.open("rb") as file:
+        start = file.read(CHUNK_BYTES)
+    codec, mark = by_mark(start) or (by_zeros(start), 0)
+    if codec not in {None, "utf-8"}:
+        return None
+    return Text(path, "utf-8", mark, path, feeds=0, returns=0, quotes=False, tail=b"")
+
+
 def chunks(path: Path, skip: int = 0) -> Iterator[bytes]:
     """The bytes of `path` from `skip` on, at most `CHUNK_BYTES` at a time."""
     with path.open("rb", buffering=0) as file:

@@ -1,54 +1,50 @@
-"""What a reader leaves on the connection: the names of its relations and their counts."""
+"""Records, as all readers leave them: without blank ones, and those with more cells than the header as they stood."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-import duckdb
+import polars as pl
 
 from audiences.tables.header import Header
-from audiences.tables.sql import all_blank, any_text, cells
+from audiences.tables.shapes import Piece
+from audiences.tables.sql import BLANK, cells
 
-RELATION = "audiences_rows"
-MALFORMED = "audiences_malformed"
-
-
-@dataclass(frozen=True)
-class Records:
-    """How many records `RELATION` and `MALFORMED` hold together, and how many blank ones were left out."""
-
-    row_count: int
-    blank_rows: int
+# A cell that begins with a visible ASCII character shows something; to ask that first spares most of them the pattern.
+FIRST_VISIBLE, BEHIND_VISIBLE = "!", "\x7f"
+ALL_BLANK = f"^{BLANK}$"
 
 
-def publish(connection: duckdb.DuckDBPyConnection, table: str, header: Header, width: int) -> Records:
-    """The two relations over `table`, which holds all records after the header in file order, in cells c1 … c`width`.
+def settled(frame: pl.DataFrame, header: Header) -> Piece:
+    """The piece that `frame` makes: `row`, and as many cells `c1` … as the widest record has.
 
     A record with text in a cell beyond the header's is malformed; its raw text is its cells, with tabs between them.
     """
-    names, surplus = cells(width)[: len(header.columns)], cells(width)[len(header.columns) :]
-    kept = []
-    is_blank = all_blank(cells(width), names[header.phone])
-    (rows,) = stored(connection, f"SELECT count(*) FROM {table}")
-    # In a WHERE the cheap first part of the condition spares most rows the rest; in a FILTER it does not.
-    (blanks,) = stored(connection, f"SELECT count(*) FROM {table} WHERE {is_blank}")
-    if blanks:
-        kept.append(f"NOT ({is_blank})")
-    row = f"rowid + {header.index + 2} AS row"
-    connection.execute(f"CREATE TEMP TABLE {MALFORMED} (row BIGINT, raw VARCHAR)")
-    if surplus:
-        wrong = any_text(surplus)
-        texts = ", ".join(f"coalesce({cell}, '')" for cell in cells(width))
-        raw = f"rtrim(array_to_string([{texts}], chr(9)), chr(9))"
-        connection.execute(f"INSERT INTO {MALFORMED} SELECT {row}, {raw} FROM {table} WHERE {wrong}")
-        kept.append(f"NOT ({wrong})")
-    where = f" WHERE {' AND '.join(kept)}" if kept else ""
-    connection.execute(f"CREATE TEMP VIEW {RELATION} AS SELECT {row}, {', '.join(names)} FROM {table}{where}")
-    return Records(rows - blanks, blanks)
+    width = frame.width - 1
+    blank = blank_rows(frame, width, header.phone)
+    if len(blank):
+        frame = frame.with_row_index("at").filter(~pl.col("at").is_in(blank.implode())).drop("at")
+    if width > len(header.columns):
+        frame = _marked(frame, width, len(header.columns))
+    return Piece(frame, len(blank))
 
 
-def stored(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
-    """The one row that `query` yields."""
-    row: tuple[Any, ...] | None = connection.execute(query).fetchone()
-    return row or ()
+def blank_rows(frame: pl.DataFrame, width: int, phone: int) -> pl.Series:
+    """The places of the records that show nothing in any cell.
+
+    The phone is asked first, being the one that seldom is blank.
+    """
+    first = frame[f"c{phone + 1}"]
+    asked = (first.is_null() | (first < FIRST_VISIBLE) | (first >= BEHIND_VISIBLE)).arg_true()
+    if not len(asked):
+        return asked
+    whole = pl.concat_str(pl.col(cells(width)).fill_null("")).str.contains(ALL_BLANK)
+    return asked.filter(frame.select(pl.col(cells(width)).gather(asked)).select(whole.alias("blank"))["blank"])
+
+
+def _marked(frame: pl.DataFrame, width: int, columns: int) -> pl.DataFrame:
+    """`frame` in the width of the header, with `raw` where there is text beyond it."""
+    names, surplus = cells(width)[:columns], cells(width)[columns:]
+    wrong = ~pl.concat_str(pl.col(surplus).fill_null("")).str.contains(ALL_BLANK)
+    raw = pl.concat_str(pl.col(cells(width)).fill_null(""), separator="\t").str.strip_chars_end("\t")
+    return frame.with_columns(raw=pl.when(wrong).then(raw)).select(
+        "row", *(pl.when(pl.col("raw").is_null()).then(name).alias(name) for name in names), "raw"
+    )

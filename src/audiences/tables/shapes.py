@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from audiences.room import Room
+    from audiences.tables.pieces import Pieces
 
 
 @dataclass(frozen=True)
@@ -18,31 +25,46 @@ class Wanted:
 class Bounds:
     """What reading one upload may cost. Bytes are of anything unpacked or transcoded; the memory is the child's.
 
-    `workbook_turn` is held while a child reads: its memory is there once, not once for every upload.
+    `room` is what all uploads share for rows that are gone through again. `workbook_turn` is held while a child reads:
+    its memory is there once, not once for every upload.
     """
 
     max_bytes: int
+    room: Room
     workbook_memory_bytes: int
     workbook_timeout_s: float
     workbook_turn: AbstractContextManager[object] = field(default_factory=nullcontext)
 
 
-@dataclass(frozen=True)
-class Table:
-    """A file that was read: two relations on the caller's connection, and how they came about.
+class Untidy(Exception):
+    """The file is not what this reading of it takes; another one takes it."""
 
-    `relation` has `row BIGINT, c1 … cn VARCHAR` (an empty cell is NULL or ''), without blank and malformed rows.
-    `malformed` has `row BIGINT, raw VARCHAR`, the whole record as it stood. `row` is the record's number as a
-    spreadsheet shows it, from 1, title and header included. `row_count` is the sum of both. `blank_rows` are those
-    after the header in which every cell is blank. `header_row` is 1-based; `phone` is a 0-based index of `columns`.
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows that follow each other: as many as are worked on at once.
+
+    `frame` has `row` Int64, and `c1` … `cn` String (an empty cell is null or ''); rows ascend. Where some are malformed
+    it has `raw` String too: the whole record as it stood, of which there are no cells then; null for all others. `row`
+    is the record's number as a spreadsheet shows it, from 1, title and header included. Rows in which every cell is
+    blank are left out; there were `blank_rows` of them.
     """
 
-    relation: str
-    malformed: str
+    frame: pl.DataFrame
+    blank_rows: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file that is being read.
+
+    `pieces` has all rows after the header, in order; it can be gone through again, and raises `Untidy` where this is
+    the wrong reading of the file. `header_row` is 1-based; `phone` is a 0-based index of `columns`.
+    """
+
+    pieces: Pieces
     columns: tuple[str, ...]
     phone: int
-    row_count: int
-    blank_rows: int
     format: str
     encoding: str | None
     delimiter: str | None

@@ -10,8 +10,7 @@ import duckdb
 
 from audiences.errors import UnreadableFile
 from audiences.tables.dialect import MAX_RECORD_BYTES, MAX_RECORD_LINES, Dialect
-from audiences.tables.records import stored
-from audiences.tables.sql import literal
+from audiences.tables.sql import literal, stored
 
 # Spans that do not overlap: first_line, last_line, inner_before and inner_lines (lines within records, up to the span
 # and with it). Broken lines: pos. The text of each span: first_line, inner_before, raw.

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
 
 # What a blank cell may consist of: Unicode's white space, and what shows nothing. Written for RE2.
 BLANK = (
@@ -34,13 +38,14 @@ def all_blank(names: Iterable[str], first: str) -> str:
     return " AND ".join([blank(first), blank(f"concat({', '.join(others)})")]) if others else blank(first)
 
 
-def any_text(names: Iterable[str]) -> str:
-    """Whether any of `names` shows something."""
-    return " OR ".join(f"NOT {blank(name)}" for name in names) or "false"
-
-
 def scan(path: Path, columns: int, **options: str) -> str:
     """A `read_csv` that finds out nothing by itself: every option is given as SQL."""
     given = ", ".join(f"{name} = {value}" for name, value in options.items())
     types = ", ".join(f"'{name}': 'VARCHAR'" for name in cells(columns))
     return f"read_csv({literal(path)}, auto_detect = false, header = false, columns = {{{types}}}, {given})"
+
+
+def stored(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    """The one row that `query` yields."""
+    row: tuple[Any, ...] | None = connection.execute(query).fetchone()
+    return row or ()

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from audiences.errors import (
     EmptyFile,
@@ -22,14 +24,14 @@ from audiences.errors import (
     shorten,
 )
 from audiences.tables import header
-from audiences.tables.header import MAX_COLUMNS
-from audiences.tables.records import MALFORMED, RELATION, publish
-from audiences.tables.shapes import Bounds, Table, Wanted
+from audiences.tables.header import MAX_COLUMNS, Header
+from audiences.tables.pieces import PIECE_BYTES, Pieces
+from audiences.tables.records import settled
+from audiences.tables.shapes import Bounds, Piece, Table, Wanted
+from audiences.tables.sql import cells
 from audiences.tables.unpack import Content
 from audiences.tables.workbook_child import Answer, Question
-from audiences.tables.workbook_keep import Kept, columns, head, scan
-
-TABLE = "audiences_sheet"
+from audiences.tables.workbook_keep import Kept, head
 
 _TOO_LARGE = (
     "Reading the workbook took too much memory or time. Save the sheet as CSV and send that; "
@@ -52,18 +54,10 @@ def read(
         raise _refusal(answer, wanted)
     kept = Kept(tuple(folder / name for name in answer.files), answer.left, answer.width)
     found = header.find(head(connection, kept), wanted.phone_column)
-    connection.execute(
-        f"CREATE TEMP TABLE {TABLE} AS SELECT {columns(kept)} FROM {scan(kept)} "
-        f"WHERE file_index > 0 OR file_row_number > {found.index}"
-    )
-    records = publish(connection, TABLE, found, answer.width)
     return Table(
-        relation=RELATION,
-        malformed=MALFORMED,
+        pieces=Pieces(SheetFiles(kept, found), bounds.room),
         columns=found.columns,
         phone=found.phone,
-        row_count=records.row_count,
-        blank_rows=records.blank_rows,
         format=content.format,
         encoding=None,
         delimiter=None,
@@ -71,6 +65,38 @@ def read(
         header_row=found.index + 1,
         exact_numbers=True,
     )
+
+
+class SheetFiles:
+    """The records after the header in the files that a sheet was left as. See `pieces.Source`."""
+
+    def __init__(self, kept: Kept, found: Header) -> None:
+        self.kept = kept
+        self.found = found
+        self.slices = list(self.cut(found.index + 1))
+
+    def cut(self, skip: int) -> Iterator[tuple[Path, int, int, int]]:
+        """Of each piece the file, the rows of it that come before, how many it has, and the number of the first."""
+        number = 1
+        for path in self.kept.files:
+            rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
+            step = max(rows * PIECE_BYTES // (path.stat().st_size + 1), 1)
+            for at in range(skip, rows, step):
+                yield path, at, min(step, rows - at), number + at
+            number += rows
+            skip = max(skip - rows, 0)
+
+    def piece(self, number: int) -> Piece | None:
+        """See `pieces.Source`."""
+        if number >= len(self.slices):
+            return None
+        path, at, length, row = self.slices[number]
+        given = pl.scan_parquet(path)
+        there = set(given.collect_schema().names())
+        wanted = zip(cells(self.kept.left + self.kept.width)[self.kept.left :], cells(self.kept.width), strict=True)
+        columns = [(pl.col(name) if name in there else pl.lit(None, pl.String)).alias(own) for name, own in wanted]
+        rows = pl.int_range(row, row + pl.len(), dtype=pl.Int64).alias("row")
+        return settled(given.slice(at, length).select(rows, *columns).collect(), self.found)
 
 
 def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Answer:
