@@ -47,7 +47,8 @@ class BoundedHttp(HttpToolsProtocol):
         self.unclaimed_bytes = 0
         self.deaf = False
         self.ignored_bytes = 0
-        self.fault: str | None = None
+        self.begun = 0
+        self.fault: Refusal | None = None
         self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -85,17 +86,20 @@ class BoundedHttp(HttpToolsProtocol):
             self.ignore(len(data))
         if self.deaf or self.transport.is_closing():
             return
-        if self.in_headers:
-            self.header_bytes += len(data)
-            if self.header_bytes > MAX_HEADER_BYTES and b"\r\n\r\n" not in data[:MAX_HEADER_BYTES]:
-                self.refuse(headers_too_large())
-                return
-        elif self.timer is None and (self.cycle is None or self.cycle.response_complete):
+        if not self.in_headers and self.timer is None and (self.cycle is None or self.cycle.response_complete):
             self.await_headers()  # uvicorn's own timer ended with these bytes, and they need not be a request
         self.unclaimed_bytes += len(data)
+        waited, before = self.in_headers, self.begun
         super().data_received(data)
-        if self.unclaimed_bytes > MAX_HEADER_BYTES and not self.in_headers:
-            self.refuse(headers_too_large())  # a trailer, which the parser would gather without end
+        if waited and self.begun - before <= 1:
+            self.header_bytes += len(data) if self.in_headers else 0  # all of it is of headers that have no end yet
+        self.check_bounds()
+
+    def check_bounds(self) -> None:
+        """Refuses headers without end, or a trailer, which the parser would gather without end as well."""
+        unbounded = self.header_bytes if self.in_headers else self.unclaimed_bytes
+        if unbounded > MAX_HEADER_BYTES and not self.deaf:
+            self.refuse(headers_too_large())
 
     def ignore(self, size: int) -> None:
         """Reads over what a refused client goes on sending, up to a bound."""
@@ -110,6 +114,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins, perhaps on a connection that served others before."""
         super().on_message_begin()
+        self.begun += 1
         self.await_headers()
 
     def on_headers_complete(self) -> None:
@@ -120,7 +125,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.in_headers, self.header_bytes, self.unclaimed_bytes = False, 0, 0
         self.stop_timer()
         version = self.parser.get_http_version()
-        self.fault = framing.fault_in(version, self.headers)
+        self.fault = self.fault_in_headers(version)
         if self.fault is not None:
             raise ValueError(self.fault)  # which the parser passes on as its own
         self.crowd.serve(self)
@@ -129,6 +134,13 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
         if version == "1.0":
             http_1_0.send_without_chunks(self.cycle)
+
+    def fault_in_headers(self, version: str) -> Refusal | None:
+        """Why a request with these headers is refused, or None."""
+        if len(self.url) + sum(len(name) + len(value) + 3 for name, value in self.headers) > MAX_HEADER_BYTES:
+            return headers_too_large()
+        sentence = framing.fault_in(version, self.headers)
+        return None if sentence is None else MalformedRequest(sentence)
 
     def on_body(self, body: bytes) -> None:
         """Bytes of a body came out of the parser."""
@@ -178,7 +190,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are replaced by ours
         """What uvicorn says of bytes that are not HTTP, in the envelope."""
-        self.refuse(MalformedRequest(self.fault or "This is not a valid HTTP/1.1 request."))
+        self.refuse(self.fault or MalformedRequest("This is not a valid HTTP/1.1 request."))
 
     def end_of_input(self) -> bool:
         """Takes nothing more; a request under way is told that its body ended. Whether there is one to answer."""
