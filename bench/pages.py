@@ -145,7 +145,7 @@ def quantile_lines(record: Record, who: str, measure: str, remark: str) -> None:
     """Three lines: p50, p95 with the target, and p99."""
     milliseconds = [seconds * 1000 for seconds in record.values(who)]
     record.line(f"{measure}, p50", "ms", quantile(milliseconds, 50), remark=remark)
-    record.line(f"{measure}, p95", "ms", quantile(milliseconds, 95), target=Target("at most", 30.0))
+    record.line(f"{measure}, p95", "ms", quantile(milliseconds, 95), target=Target("at most", 10.0))
     record.line(f"{measure}, p99", "ms", quantile(milliseconds, 99))
 
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Select,
     and_,
     case,
     cast,
@@ -30,9 +29,6 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from audiences.store import reads
 from audiences.store.schema import LOCAL_TEXT, SORTED_TEXT, audience_files, audiences, drafts, suppression_lists
-
-# A sum of whole numbers is none to PostgreSQL unless one says so.
-USER_COUNT = cast(func.coalesce(func.sum(audience_files.c.accepted), 0), BigInteger).label("user_count")
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,15 @@ def counts_in(version: int | Column[int]) -> ColumnElement[bool]:
     )
 
 
+def user_count() -> ColumnElement[int]:
+    """The contacts of an audience; asked of each one that is shown, so that a page costs what is on it.
+
+    A sum of whole numbers is none to PostgreSQL unless one says so.
+    """
+    total = cast(func.coalesce(func.sum(audience_files.c.accepted), 0), BigInteger)
+    return select(total).where(current_files()).correlate(audiences).scalar_subquery()
+
+
 def page(
     connection: Connection, account: int, *, name: str | None, after: tuple[int, int] | None, limit: int | None
 ) -> list[RowMapping]:
@@ -88,19 +93,12 @@ def page(
 
     `name` must be contained in theirs, whatever the case; `after` is the (created_time, id) of the last one seen.
     """
-    joined = audiences.outerjoin(
-        audience_files, and_(audience_files.c.audience_id == audiences.c.id, counts_in(audiences.c.version))
-    )
-    chosen: Select[tuple[object, ...]] = (
-        select(audiences, USER_COUNT)
-        .select_from(joined)
-        .where(audiences.c.account_id == account, audiences.c.deleted_time.is_(None))
-        .group_by(audiences.c.id)
+    chosen = (
+        select(audiences, user_count().label("user_count"))
+        .where(named(account, name))
         .order_by(audiences.c.created_time.desc(), audiences.c.id.desc())
         .limit(limit)
     )
-    if name is not None:
-        chosen = chosen.where(has_in_name(name))
     if after is not None:
         chosen = chosen.where(tuple_(audiences.c.created_time, audiences.c.id) < after)
     return list(connection.execute(chosen).mappings())
@@ -119,22 +117,25 @@ def sorted_page(
 
     `name` must be contained in theirs, whatever the case; `beyond` is the (`sort_key`, id) that they come after.
     """
-    counted = (
-        select(audiences, USER_COUNT)
-        .select_from(audiences.outerjoin(audience_files, current_files()))
-        .where(named(account, name))
-        .group_by(audiences.c.id)
-        .subquery()
-    )
-    columns = counted.c
-    keys = {"name": folded_name(columns), "type": columns.type, "contacts": columns.user_count}
-    key = keys.get(order.column, columns.created_time)
-    by = [part.desc() if order.descending else part for part in (key, columns.id)]
-    chosen = select(counted, key.label("sort_key")).order_by(*by).limit(limit)
+    keys = {"name": folded_name(audiences.c), "type": audiences.c.type, "contacts": user_count()}
+    key = keys.get(order.column, audiences.c.created_time)
+    sort_key = key.label("sort_key")
+    found = select(audiences.c.id, sort_key).where(named(account, name))
     if beyond is not None:
-        place = tuple_(key, columns.id)
-        chosen = chosen.where(place < beyond if order.descending else place > beyond)
+        place = tuple_(key, audiences.c.id)
+        found = found.where(place < beyond if order.descending else place > beyond)
+    shown = found.order_by(*directed(order, sort_key, audiences.c.id)).limit(limit).subquery()
+    chosen = (
+        select(audiences, user_count().label("user_count"), shown.c.sort_key)
+        .join(shown, shown.c.id == audiences.c.id)
+        .order_by(*directed(order, shown.c.sort_key, shown.c.id))
+    )
     return list(connection.execute(chosen).mappings())
+
+
+def directed(order: Order, *by: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """What a list is sorted by, in the direction of the order."""
+    return [part.desc() if order.descending else part for part in by]
 
 
 def count(connection: Connection, account: int, name: str | None) -> int:
@@ -179,7 +180,7 @@ def folded_name(columns: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[st
 
 
 def current_files() -> ColumnElement[bool]:
-    """The condition that joins an audience with the files of its current version."""
+    """The condition that a file is one of the audience's current version."""
     return and_(audience_files.c.audience_id == audiences.c.id, counts_in(audiences.c.version))
 
 
