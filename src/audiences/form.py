@@ -59,6 +59,7 @@ class Form:
         self.digest = hashlib.sha256()
         self.text_as_file = False
         self.parts = 0
+        self.begun = False
         self.ended = False
         self.file: BinaryIO | None = None
         self.field: str | None = None
@@ -97,6 +98,9 @@ class Form:
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the body. Raises a Refusal, or OSError from the spool."""
+        if not self.begun:  # the parser would read over a text behind line ends, or refuse it, by how it comes in
+            data = data.lstrip(b"\r\n")
+            self.begun = bool(data)
         try:
             self.parser.write(data)
         except MultipartParseError as error:
