@@ -33,7 +33,7 @@ against numbers, `given` is what a request adds to it), `people` (what is held o
 The management console: `console` (its pages), on `users` (with `links`, `passwords`, `totp`, `sign_in`), `sessions`,
 `drafts` (files under check) and `usage` (what accounts used).
 
-Around it: `settings` (every knob), `room` (memory that uploads share), `errors` (the tree of refusals, and why a row is
+Around it: `settings` (every knob), `room` (memory that uploads share, and pages), `errors` (the tree of refusals, and why a row is
 refused), `parts` (the opened pieces that a request may use), `engine` (DuckDB; in `turns` stands whose work is next in
 it), `models` (the shapes of answers), `openapi` (the description of the routes), `watch` (logs and metrics), `tracing`
 (traces, with `spans`), `sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli` with

@@ -28,10 +28,6 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 # contacts may have gone since they are on the do-not-contact list.
 SHARE, MORE = 2, 16
 
-# Bytes of the row groups that a page may be read from by Polars, which knows no bound of its memory: of a group it
-# holds a page of each column, and what is compressed, a fifth as a rule. The engine has a bound; it reads larger ones.
-MOST_BYTES = 64 * 1024**2
-
 # Groups of rows that a search looks through first, one for each of two threads, and how many times as many the next
 # time: a page of what is common is found at once, and a million contacts are looked through in two goes.
 GROUPS_AT_FIRST = 2
@@ -135,33 +131,42 @@ def read(reading: Reading, stored: Stored, room: int, begin: int) -> Found:
     filters = reading.filters
     if filters.search is not None:
         return search(reading, stored, room, begin)
-    if replace(filters, suppressed=None, of_rejects=False) == Filters():
-        found = read_nearby(reading, stored, room, begin)
+    if reading.known is not None and replace(filters, suppressed=None, of_rejects=False) == Filters():
+        found = read_nearby(reading, reading.known, stored, room, begin)
         if found is not None:
             return found
     return read_range(reading, stored, room, (begin, LAST_ROW))
 
 
-def read_nearby(reading: Reading, stored: Stored, room: int, begin: int) -> Found | None:
+def read_nearby(reading: Reading, known: Known, stored: Stored, room: int, begin: int) -> Found | None:
     """The same of the rows that are likely to hold so many, or None where they do not or nobody knows which."""
     groups = reading.groups(stored)
-    if not groups or reading.known is None:
+    if not groups:
         return None
     end, size = row_groups.reach(groups, begin, SHARE * (room + 1) + MORE)
-    is_last = end >= max(group.highest for group in groups)
-    if size > MOST_BYTES:
-        found = read_range(reading, stored, room, (begin, end))
+    if known.room.take(size):
+        try:
+            found = by_polars(reading, known, stored, room, (begin, end))
+        finally:
+            known.room.give_back(size)
     else:
-        from audiences import nearby
-
-        as_json = nearby.contacts if reading.is_contacts else nearby.rejects
-        rows = nearby.rows(stored, (begin, end))
-        if reading.filters.suppressed is not None:
-            rows = nearby.without(rows, stored, reading.filters.suppressed, reading.connection, reading.known)
-        shown = rows.head(room)
-        last = shown[layout.ROW][-1] if shown.height else 0
-        found = as_json(stored, shown)[1:-1].decode(), shown.height, last, rows.height > room
+        found = read_range(reading, stored, room, (begin, end))
+    is_last = end >= max(group.highest for group in groups)
     return found if found[3] or is_last else None
+
+
+def by_polars(reading: Reading, known: Known, stored: Stored, room: int, between: tuple[int, int]) -> Found:
+    """The same of the rows behind the first and up to the second of `between`."""
+    from audiences import nearby
+
+    plan, listed = stored.layout, reading.filters.suppressed
+    columns = nearby.contact_columns(plan) if reading.is_contacts else nearby.reject_columns(plan)
+    rows = nearby.rows(stored, between, columns)
+    if listed is not None:
+        rows = nearby.without(rows, listed, reading.connection, known)
+    shown = rows[:room]
+    items = nearby.contact_json(stored, shown) if reading.is_contacts else nearby.reject_json(stored, shown)
+    return items[1:-1].decode(), len(shown), shown[-1][0] if shown else 0, len(rows) > room
 
 
 def search(reading: Reading, stored: Stored, room: int, begin: int) -> Found:
