@@ -18,7 +18,7 @@ from audiences.errors import Reason
 from audiences.layout import Layout
 from audiences.parquet import ParquetFile
 from audiences.set_aside import Aside
-from audiences.tables import Table
+from audiences.tables import Piece, Table
 from audiences.verdicts import Reading, Verdicts
 
 
@@ -132,20 +132,32 @@ def used(places: pl.DataFrame, rows: list[int]) -> pl.DataFrame:
 def write(keeping: Keeping, verdicts: Verdicts, aside: Aside, contacts: Path, rejects: Path) -> tuple[int, int]:
     """Writes the accepted rows and all others, each in file order; how many there were of both."""
     columns = len(keeping.plan.stored)
+
+    def parted(number: int, piece: Piece) -> tuple[pl.DataFrame, pl.DataFrame]:
+        verdict = verdicts.piece(number)
+        away = aside.between(verdict["row"])
+        is_contact = contacts_among(verdict, away)
+        is_reject = ~is_contact
+        return (
+            contact_rows(keeping, piece.frame.filter(is_contact), verdict.filter(is_contact)),
+            reject_rows(keeping, piece.frame.filter(is_reject), verdict.filter(is_reject), away),
+        )
+
     with ExitStack() as stack:
         accepted = stack.enter_context(ParquetFile(contacts, columns))
         refused = stack.enter_context(ParquetFile(rejects, columns))
-        for piece, verdict in zip(keeping.table.pieces, verdicts, strict=True):
-            if not verdict.height:
-                continue
-            away = aside.between(verdict["row"][0], verdict["row"][-1])
-            is_contact = verdict["phone"].is_not_null()
-            if away.height:
-                is_contact &= ~verdict["row"].is_in(away["row"].implode())
-            accepted.add(contact_rows(keeping, piece.frame.filter(is_contact), verdict.filter(is_contact)))
-            if not is_contact.all():
-                refused.add(reject_rows(keeping, piece.frame.filter(~is_contact), verdict.filter(~is_contact), away))
+        for _, (good, bad) in keeping.table.pieces.each(parted):
+            accepted.add(good)
+            refused.add(bad)
     return accepted.rows, refused.rows
+
+
+def contacts_among(verdict: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
+    """Which of the rows are accepted: those with a phone that were not set aside."""
+    has_phone = verdict["phone"].is_not_null()
+    if not away.height:
+        return has_phone
+    return has_phone.scatter(verdict["row"].search_sorted(away["row"]), False)  # noqa: FBT003 - a value
 
 
 def contact_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame) -> pl.DataFrame:
@@ -154,13 +166,13 @@ def contact_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame) -
     cells = {name: frame[f"c{index + 1}"] for index, name in enumerate(plan.stored)}
     cells |= {plan.stored[index]: keeping.reading.normalise(frame[f"c{index + 1}"]) for index in keeping.others}
     cells[plan.phone_column] = verdict["phone"].cast(pl.Int64)
-    place = verdict["place"].cast(pl.get_index_type())
+    country, line_type, time_zones = places[verdict["place"]].get_columns()
     return pl.DataFrame(
         {
             layout.ROW: verdict["row"],
-            layout.COUNTRY: places["country"].gather(place),
-            layout.LINE_TYPE: places["line_type"].gather(place),
-            layout.TIME_ZONES: places["time_zones"].gather(place),
+            layout.COUNTRY: country,
+            layout.LINE_TYPE: line_type,
+            layout.TIME_ZONES: time_zones,
             **cells,
         }
     )

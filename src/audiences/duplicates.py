@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import polars as pl
+
+from audiences.verdicts import Verdicts
 
 EMPTY = pl.DataFrame(schema={"row": pl.Int64, "phone": pl.UInt64, "place": pl.UInt16})
 
 
-def later_ones(verdicts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def later_ones(verdicts: Verdicts) -> pl.DataFrame:
     """The rows of every number but its first, each with its `place`, its `phone` and `first`, the row of the first."""
-    verdicts = [EMPTY, *verdicts]
-    phones = pl.concat([each["phone"] for each in verdicts], rechunk=False).drop_nulls().sort()
-    repeated = phones.filter(phones == phones.shift(1)).unique().implode()
-    there = pl.col("phone").is_in(repeated)
-    rows = pl.concat([each.filter(there).select("row", "place", "phone") for each in verdicts])
+    phones = pl.concat([EMPTY["phone"], *(each["phone"] for each in verdicts)], rechunk=False).sort().to_frame()
+    repeated = phones.select(pl.col("phone").filter(pl.col("phone") == pl.col("phone").shift(1)).unique())["phone"]
+    if not len(repeated):
+        return EMPTY.with_columns(first=pl.col("row"))
+    there = pl.col("phone").is_in(repeated.implode())
+    rows = pl.concat([EMPTY, *(each.filter(there).select("row", "phone", "place") for each in verdicts)])
     first = rows.group_by("phone").agg(first=pl.col("row").min())
     return rows.join(first, on="phone").filter(pl.col("row") != pl.col("first"))

@@ -47,7 +47,11 @@ MIN_PLACES = 2
 DUCKDB_SHARE = 0.45
 
 # Shares of the limit for what all uploads together keep of their files until they are written.
-PIECES_SHARE, VERDICTS_SHARE = 0.25, 0.2
+PIECES_SHARE, VERDICTS_SHARE = 0.2, 0.2
+
+# Polars' allocator (jemalloc): what is freed is kept for some seconds, since the next piece of a file takes as much, and
+# given back to the system by a thread of its own; to clear new memory took a quarter of an upload's processor time.
+ALLOCATOR = ("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:5000,narenas:2")
 
 # Reads at once, in threads of their own: what is short (keys, leases, `/readyz`) has the usual ones to itself.
 MAX_READS = 24
@@ -115,6 +119,8 @@ class Engine:
         spill = folder / "spill"
         shutil.rmtree(spill, ignore_errors=True)
         spill.mkdir(parents=True)
+        # Polars is loaded when a file is first read, and looks here then how it is to handle memory.
+        os.environ.setdefault(*ALLOCATOR)
         self.turns = Turns(places_at_once(settings), settings.uploads_waiting, metrics or Metrics())
         self.reads = Reads()
         self.known = Known()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -154,7 +156,8 @@ class Steps:
     """How long the steps of one upload took; one that is taken for each piece counts once, with all its seconds."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.turn = threading.Lock()
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -163,7 +166,8 @@ class Steps:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+            with self.turn:
+                self.seconds[name] += time.perf_counter() - begun
 
     @contextmanager
     def traced(self, name: str) -> Iterator[None]:

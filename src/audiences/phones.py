@@ -13,7 +13,7 @@ import polars as pl
 from audiences.errors import Reason
 from audiences.numbering import metadata
 from audiences.numbering.dialling import KEY_WIDTH, KNOWN_DIGITS, LONGEST_DIALLED
-from audiences.numbering.frames import Plan, found
+from audiences.numbering.frames import Plan
 from audiences.regions import check_region
 
 FEW_ROWS = 1_000
@@ -43,14 +43,15 @@ def judge(plan: Plan, texts: pl.Series, *, default_region: str | None = None, ex
     `default_region` and `exact` are those of `reference.judge`. Raises InvalidField for an unknown region.
     """
     region = None if default_region is None else check_region(default_region)
-    verdicts = _stored_digits(plan, texts, region).with_columns(reason=pl.lit(None, REASONS))
+    given = texts.alias("text").to_frame()
+    verdicts = _stored_digits(plan, given.lazy(), region).collect()
     left = _left(verdicts)
     if len(left) > FEW_ROWS:
-        verdicts = _settle(verdicts, left, _spelt_out(plan, texts.gather(left), region))
+        verdicts = _settle(verdicts, left, _spelt_out(plan, given[left].lazy(), region).collect())
         left = _left(verdicts)
     if not len(left):
         return verdicts
-    return _settle(verdicts, left, _cleaned(plan, texts.gather(left), region, exact=exact))
+    return _settle(verdicts, left, _cleaned(plan, given[left], region, exact=exact).collect())
 
 
 def normalise(plan: Plan, texts: pl.Series, *, default_region: str | None = None, exact: bool = False) -> pl.Series:
@@ -70,12 +71,12 @@ def _left(verdicts: pl.DataFrame) -> pl.Series:
 def _settle(verdicts: pl.DataFrame, rows: pl.Series, found_for: pl.DataFrame) -> pl.DataFrame:
     """The verdicts, those of `rows` replaced."""
     if len(rows) == verdicts.height:
-        return verdicts.with_columns(found_for.get_columns())
-    return verdicts.with_columns(verdicts[name].clone().scatter(rows, found_for[name]) for name in found_for.columns)
+        return found_for
+    return pl.DataFrame([verdicts[name].scatter(rows, found_for[name]) for name in found_for.columns])
 
 
-def _stored_digits(plan: Plan, texts: pl.Series, region: str | None) -> pl.DataFrame:
-    """Phone and place of what consists of a number's digits, a `+` before them or not.
+def _stored_digits(plan: Plan, texts: pl.LazyFrame, region: str | None) -> pl.LazyFrame:
+    """The verdicts on what consists of a number's digits, a `+` before them or not; no others have a reason yet.
 
     With a region only those after a `+` are sure to be international.
     """
@@ -84,30 +85,25 @@ def _stored_digits(plan: Plan, texts: pl.Series, region: str | None) -> pl.DataF
     if region is None:
         plain |= (text >= "1") & (text < ":")
     # What begins with a sign or with digits but is no number is null; others, such as 044…, are not `plain`.
-    number = pl.DataFrame({"text": texts}).select(number=pl.when(plain).then(text.cast(pl.UInt64, strict=False)))
-    return _looked_up(plan, number["number"])
+    numbers = texts.select(number=pl.when(plain).then(text.cast(pl.UInt64, strict=False)))
+    rows = numbers.with_columns(row=plan.numbers.row(pl.col("number")))
+    return rows.with_columns(place=plan.numbers.at("direct", "row")).select(
+        pl.when(pl.col("place").is_not_null()).then("number").alias("phone"),
+        "place",
+        pl.lit(None, REASONS).alias("reason"),
+    )
 
 
-def _spelt_out(plan: Plan, texts: pl.Series, region: str | None) -> pl.DataFrame:
-    """Phone and place of what is an international number but for punctuation; as `_stored_digits`."""
+def _spelt_out(plan: Plan, texts: pl.LazyFrame, region: str | None) -> pl.LazyFrame:
+    """The same of what is an international number but for punctuation."""
     text = pl.col("text")
     fraction = text.str.strip_chars_end(" ").str.ends_with(".0")
-    compact = pl.DataFrame({"text": texts}).select(
-        pl.when(~fraction).then(text.str.replace_all(PUNCTUATION, "").str.replace("^00", "+")).alias("text")
-    )
-    return _stored_digits(plan, compact["text"], region)
+    compact = text.str.replace_all(PUNCTUATION, "").str.replace("^00", "+")
+    return _stored_digits(plan, texts.select(pl.when(~fraction).then(compact).alias("text")), region)
 
 
-def _looked_up(plan: Plan, numbers: pl.Series) -> pl.DataFrame:
-    """Phone and place of numbers that the library reads as they stand."""
-    place = found(plan.numbers.select("lo", "direct"), numbers)["direct"]
-    return pl.DataFrame({"phone": numbers, "place": place}).with_columns(
-        phone=pl.when(pl.col("place").is_not_null()).then("phone")
-    )
-
-
-def _cleaned(plan: Plan, texts: pl.Series, region: str | None, *, exact: bool) -> pl.DataFrame:
-    """Phone, place and reason of any texts."""
+def _cleaned(plan: Plan, texts: pl.DataFrame, region: str | None, *, exact: bool) -> pl.LazyFrame:
+    """The verdicts on any texts."""
     rows = _dialled(_visible(plan, texts), region, exact=exact)
     if region is None:
         rows = rows.with_columns(further=True, otherwise=pl.lit(None, pl.String))
@@ -116,14 +112,13 @@ def _cleaned(plan: Plan, texts: pl.Series, region: str | None, *, exact: bool) -
     return _routed(plan, rows)
 
 
-def _visible(plan: Plan, texts: pl.Series) -> pl.DataFrame:
+def _visible(plan: Plan, texts: pl.DataFrame) -> pl.LazyFrame:
     """`text`, without what does not show, and the apostrophe and `tel:` that lead it."""
-    text = texts.fill_null("").alias("text")
+    text = texts["text"].fill_null("")
     if (text.str.len_bytes() != text.str.len_chars()).any():
         text = _in_ascii(plan, text)
-    return pl.DataFrame(text).select(
-        pl.col("text").str.replace(MARKS, "").str.replace_all(CONTROL, "").str.strip_chars(" ")
-    )
+    visible = pl.col("text").str.replace(MARKS, "").str.replace_all(CONTROL, "").str.strip_chars(" ")
+    return text.to_frame().lazy().select(visible)
 
 
 def _in_ascii(plan: Plan, text: pl.Series) -> pl.Series:
@@ -134,16 +129,19 @@ def _in_ascii(plan: Plan, text: pl.Series) -> pl.Series:
     return text.str.replace_all(plan.patterns["blank"], " ").str.replace_all(plan.patterns["invisible"], "\x7f")
 
 
-def _dialled(visible: pl.DataFrame, region: str | None, *, exact: bool) -> pl.DataFrame:
+def _dialled(visible: pl.LazyFrame, region: str | None, *, exact: bool) -> pl.LazyFrame:
     """`digits`, whether a `+` or `00` says that they are `international`, and the `reason` why they are no digits."""
     text, digits = pl.col("text"), pl.col("digits")
     scientific = pl.lit(False) if exact else text.str.contains(SCIENTIFIC)  # noqa: FBT003 - a column of it
     compact = text.str.replace(WHOLE_WITH_FRACTION, "$1").str.replace_all(PUNCTUATION, "")
-    prefixed = pl.lit(True) if region is None else compact.str.contains(INTERNATIONAL_PREFIX)  # noqa: FBT003
+    prefixed = pl.lit(True) if region is None else pl.col("compact").str.contains(INTERNATIONAL_PREFIX)  # noqa: FBT003
     return visible.select(
         pl.when(text == "").then(pl.lit(Reason.EMPTY)).when(scientific).then(pl.lit(Reason.SCIENTIFIC_NOTATION))
         .alias("reason"),
-        compact.str.replace(INTERNATIONAL_PREFIX, "").alias("digits"),
+        compact.alias("compact"),
+    ).select(
+        "reason",
+        pl.col("compact").str.replace(INTERNATIONAL_PREFIX, "").alias("digits"),
         prefixed.alias("international"),
     ).select(
         pl.coalesce(
@@ -157,7 +155,7 @@ def _dialled(visible: pl.DataFrame, region: str | None, *, exact: bool) -> pl.Da
     )  # fmt: skip
 
 
-def _national(plan: Plan, rows: pl.DataFrame, region: str) -> pl.DataFrame:
+def _national(plan: Plan, rows: pl.LazyFrame, region: str) -> pl.LazyFrame:
     """Reads national numbers as `region` does; `digits` are then E.164, or, where `further`, to be routed again.
 
     `otherwise` is the reason where the numbering plan does not have the E.164 number.
@@ -169,8 +167,7 @@ def _national(plan: Plan, rows: pl.DataFrame, region: str) -> pl.DataFrame:
     rows = rows.with_columns(idd_length=pl.when(idd > 0).then(idd)).with_columns(
         idd_length=pl.when(digits.str.slice(beyond, 1) != "0").then(beyond)
     )
-    ways = _routes(plan, region, rows, local & beyond.is_null())
-    rows = rows.with_columns(ways).with_columns(
+    rows = _ways(plan, region, rows, local & beyond.is_null(), "otherwise").with_columns(
         further=pl.col("international") | beyond.is_not_null() | pl.col("abroad").fill_null(value=False),
         digits=pl.col("head").fill_null("") + digits.str.slice(pl.coalesce(beyond, "dropped", 0)),
     )
@@ -179,39 +176,39 @@ def _national(plan: Plan, rows: pl.DataFrame, region: str) -> pl.DataFrame:
         "digits",
         "further",
         pl.coalesce("reason", pl.when(short).then(pl.lit(Reason.TOO_SHORT))),
-        pl.col("otherwise"),
+        "otherwise",
     )
 
 
-def _routed(plan: Plan, rows: pl.DataFrame) -> pl.DataFrame:
-    """Phone, place and reason of digits that are E.164 already, or that begin with a calling code and are `further`."""
-    nothing = pl.col("reason").is_null()
-    ways = _routes(plan, metadata.NON_GEOGRAPHIC, rows, pl.col("further") & nothing).rename({"otherwise": "why"})
-    rows = rows.with_columns(ways).with_columns(
-        digits=pl.col("head").fill_null("") + pl.col("digits").str.slice(pl.col("dropped").fill_null(0))
+def _routed(plan: Plan, rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The verdicts on digits that are E.164 already, or that begin with a calling code and are `further`."""
+    nothing, number, place = pl.col("reason").is_null(), pl.col("number"), pl.col("place")
+    e164 = pl.col("head").fill_null("") + pl.col("digits").str.slice(pl.col("dropped").fill_null(0))
+    rows = _ways(plan, metadata.NON_GEOGRAPHIC, rows, pl.col("further") & nothing, "why").select(
+        e164.alias("e164"), nothing.alias("dialled"), pl.coalesce("reason", "why", "otherwise").alias("reason")
     )
-    dialled = nothing & ~pl.col("digits").str.starts_with("0")
-    number = rows.select(pl.when(dialled).then(pl.col("digits").cast(pl.UInt64, strict=False)))["digits"]
-    place = found(plan.numbers.select("lo", "place"), number)["place"]
-    return rows.with_columns(number.alias("phone"), place).select(
-        pl.when(pl.col("place").is_not_null()).then("phone").alias("phone"),
+    is_number = pl.col("dialled") & ~pl.col("e164").str.starts_with("0")
+    rows = rows.with_columns(number=pl.when(is_number).then(pl.col("e164").cast(pl.UInt64, strict=False)))
+    rows = rows.with_columns(row=plan.numbers.row(number)).with_columns(place=plan.numbers.at("place", "row"))
+    return rows.select(
+        pl.when(place.is_not_null()).then(number).alias("phone"),
         "place",
-        pl.when(pl.col("place").is_null())
-        .then(pl.coalesce("reason", "why", "otherwise"))
-        .cast(REASONS)
-        .alias("reason"),
+        pl.when(place.is_null()).then("reason").cast(REASONS).alias("reason"),
     )
 
 
-def _routes(plan: Plan, region: str, rows: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
-    """What becomes of the digits of those rows: head, dropped, otherwise, abroad; nulls for the others.
+def _ways(plan: Plan, region: str, rows: pl.LazyFrame, which: pl.Expr, reason: str) -> pl.LazyFrame:
+    """`rows` with what becomes of the digits of some: `head`, `dropped`, `abroad`, and the reason, called so.
 
     See `dialling.Leaf.key` for what they are looked up by.
     """
-    digits = pl.col("digits")
+    digits, routes = pl.col("digits"), plan.routes[region]
     known = digits.str.slice(0, KNOWN_DIGITS).str.pad_end(KNOWN_DIGITS, "0").cast(pl.UInt64, strict=False)
     length = digits.str.len_bytes().clip(upper_bound=LONGEST_DIALLED).cast(pl.UInt64)
-    keys = rows.select(key=pl.when(which).then(length * KEY_WIDTH + known))["key"]
-    return found(plan.routes[region], keys).select(
-        "head", pl.col("dropped").cast(pl.UInt32), otherwise="reason", abroad="international"
+    keyed = rows.with_columns(key=pl.when(which).then(length * KEY_WIDTH + known))
+    return keyed.with_columns(row=routes.row(pl.col("key"))).with_columns(
+        routes.at("head", "row").alias("head"),
+        routes.at("dropped", "row").cast(pl.UInt32).alias("dropped"),
+        routes.at("international", "row").alias("abroad"),
+        routes.at("reason", "row").alias(reason),
     )

@@ -7,6 +7,7 @@ goes through files and spills.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -51,14 +52,17 @@ class Aside:
     def __init__(self, connection: DuckDBPyConnection, frame: pl.DataFrame | None) -> None:
         self.connection = connection
         self.frame = frame
+        self.turn = threading.Lock()  # several threads ask, and a connection is for one at a time
 
-    def between(self, first: int, last: int) -> pl.DataFrame:
-        """Those of the rows from `first` to `last`."""
+    def between(self, rows: pl.Series) -> pl.DataFrame:
+        """Those that are among `rows`, which ascend and are all there are from the first to the last of them."""
         import polars as pl
 
+        first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
         if self.frame is not None:
             return self.frame.filter(pl.col("row").is_between(first, last))
-        return framed(self.connection, f"FROM set_aside WHERE row BETWEEN {int(first)} AND {int(last)} ORDER BY row")
+        with self.turn:
+            return framed(self.connection, f"FROM set_aside WHERE row BETWEEN {first} AND {last} ORDER BY row")
 
     def counts(self) -> pl.DataFrame:
         """How many there are: `why`, `place`, `rows`."""

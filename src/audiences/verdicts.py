@@ -43,7 +43,7 @@ class Reading:
 
 @dataclass
 class Verdicts:
-    """A verdict for each row of each piece, which has `row` Int64 and the columns of `phones.VERDICT`, in order.
+    """A verdict for each row of each piece, with the columns of `phones.VERDICT`, and `row` Int64, in order.
 
     They are kept in memory as far as there is room, else in files in `folder`. `rows` counts them.
     """
@@ -52,7 +52,7 @@ class Verdicts:
     room: Room
     rows: int = 0
     blank_rows: int = 0
-    pieces: list[pl.DataFrame | Path] = field(default_factory=list)
+    pieces: list[Said | Path] = field(default_factory=list)
     taken: int = 0
 
     @property
@@ -60,22 +60,26 @@ class Verdicts:
         """Whether all of them are."""
         return not any(isinstance(piece, Path) for piece in self.pieces)
 
-    def add(self, verdicts: pl.DataFrame) -> None:
-        """Takes those of the next piece."""
+    def add(self, rows: pl.Series, verdicts: pl.DataFrame) -> None:
+        """Takes those of the next piece, and the numbers of its rows."""
         self.rows += verdicts.height
-        size = int(verdicts.estimated_size())
-        if self.room.take(size):
-            self.taken += size
-            self.pieces.append(verdicts)
+        said = Said.of(rows, verdicts)
+        if self.room.take(said.size):
+            self.taken += said.size
+            self.pieces.append(said)
             return
         path = self.folder / f"verdicts-{len(self.pieces)}.arrow"
-        verdicts.write_ipc(path)
+        said.frame().write_ipc(path)
         self.pieces.append(path)
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         """Those of each piece."""
-        for piece in self.pieces:
-            yield piece if isinstance(piece, pl.DataFrame) else pl.read_ipc(piece)
+        return map(self.piece, range(len(self.pieces)))
+
+    def piece(self, number: int) -> pl.DataFrame:
+        """Those of one piece."""
+        said = self.pieces[number]
+        return said.frame() if isinstance(said, Said) else pl.read_ipc(said)
 
     def forget(self) -> None:
         """Gives back the room."""
@@ -84,17 +88,49 @@ class Verdicts:
         self.taken = 0
 
 
+@dataclass(frozen=True)
+class Said:
+    """The verdicts on a piece. `rows` are their numbers, or the first of numbers without a gap, which take no memory."""
+
+    rows: pl.Series | int
+    verdicts: pl.DataFrame
+
+    @classmethod
+    def of(cls, rows: pl.Series, verdicts: pl.DataFrame) -> Said:
+        """Those with these numbers, which rise."""
+        if not len(rows) or rows[-1] - rows[0] + 1 == len(rows):
+            return cls(rows[0] if len(rows) else 0, verdicts)
+        return cls(rows, verdicts)
+
+    @property
+    def size(self) -> int:
+        """Bytes that they take."""
+        return int(self.verdicts.estimated_size()) + (0 if isinstance(self.rows, int) else len(self.rows) * 8)
+
+    def frame(self) -> pl.DataFrame:
+        """All of them with their numbers."""
+        rows = self.rows
+        if isinstance(rows, int):
+            rows = pl.int_range(rows, rows + self.verdicts.height, eager=True)
+        return pl.DataFrame([rows.alias("row"), *self.verdicts.get_columns()])
+
+
 def judge(table: Table, reading: Reading, verdicts: Verdicts, step: Step) -> None:
     """Reads the table and judges its phones. Raises Untidy."""
-    pieces = iter(table.pieces)
+
+    def judged(_number: int, piece: Piece) -> pl.DataFrame:
+        with step("judge"):
+            return of_piece(piece, table.phone, reading)
+
+    pieces = table.pieces.each(judged)
     while True:
         with step("read"):
-            piece = next(pieces, None)
-        if piece is None:
+            made = next(pieces, None)
+        if made is None:
             return
+        piece, said = made
         verdicts.blank_rows += piece.blank_rows
-        with step("judge"):
-            verdicts.add(of_piece(piece, table.phone, reading))
+        verdicts.add(piece.frame["row"], said)
 
 
 def of_piece(piece: Piece, phone: int, reading: Reading) -> pl.DataFrame:
@@ -105,4 +141,4 @@ def of_piece(piece: Piece, phone: int, reading: Reading) -> pl.DataFrame:
         malformed = frame["raw"].is_not_null()
         said = pl.when(malformed).then(pl.lit(str(Reason.MALFORMED_ROW), phones.REASONS))
         judged = judged.with_columns(said.otherwise("reason").alias("reason"))
-    return judged.insert_column(0, frame["row"])
+    return judged

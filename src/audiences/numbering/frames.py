@@ -1,6 +1,6 @@
 """The tables of the numbering plan as columns in memory, for `phones` to search.
 
-A look-up is a binary search: row n of a table holds from its `lo` up to the next row's.
+A look-up is a binary search.
 """
 
 from __future__ import annotations
@@ -16,19 +16,45 @@ from audiences.layout import ZONE_SEPARATOR
 
 
 @dataclass(frozen=True)
+class Intervals:
+    """A table to be looked into: row n holds from the number at `lo` up to that of row n + 1.
+
+    `columns` have nulls before the first row: what a number below all rows, or none, finds.
+    """
+
+    lo: pl.Series
+    columns: pl.DataFrame
+
+    @classmethod
+    def of(cls, table: pl.DataFrame) -> Intervals:
+        """Those of a table, which is sorted by `lo`."""
+        values = table.drop("lo")
+        return cls(table["lo"], pl.concat([values.clear(1), values]))
+
+    def row(self, key: pl.Expr) -> pl.Expr:
+        """The row that the number `key` (UInt64) falls into, for `at`."""
+        after = pl.lit(self.lo).search_sorted(key.fill_null(0), side="right")
+        return pl.when(key.is_not_null()).then(after).otherwise(0)
+
+    def at(self, name: str, row: str) -> pl.Expr:
+        """What that column has in the row in the column `row`."""
+        return pl.lit(self.columns[name]).gather(pl.col(row))
+
+
+@dataclass(frozen=True)
 class Plan:
     """The numbering plan. The tables are those of `tables.TABLES`, but for the columns that say what they are of.
 
-    `numbers` has lo, place, direct, by lo. `routes` has for each region lo, head, dropped, reason, international, by
-    lo. `patterns` are regular expressions by the class of characters that they match.
+    `numbers` has place and direct. `routes` has for each region head, dropped, reason, international. `patterns` are
+    regular expressions by the class of characters that they match.
 
     `places` has for each place, which is its row, country, line_type and time_zones (zones with commas between them),
     each as a closed list of texts, which cost next to nothing to write.
     """
 
-    numbers: pl.DataFrame
+    numbers: Intervals
     places: pl.DataFrame
-    routes: Mapping[str, pl.DataFrame]
+    routes: Mapping[str, Intervals]
     patterns: Mapping[str, str]
 
     @classmethod
@@ -37,18 +63,11 @@ class Plan:
         routes = _table(connection, "FROM numbering_routes ORDER BY region, lo")
         by_region = routes.partition_by("region", as_dict=True, include_key=False)
         return cls(
-            numbers=_table(connection, "FROM numbering_plan ORDER BY lo"),
+            numbers=Intervals.of(_table(connection, "FROM numbering_plan ORDER BY lo")),
             places=_places(_table(connection, "FROM numbering_places ORDER BY place")),
-            routes={str(region): table for (region,), table in by_region.items()},
+            routes={str(region): Intervals.of(table) for (region,), table in by_region.items()},
             patterns=dict(connection.execute("FROM numbering_characters").fetchall()),
         )
-
-
-def found(table: pl.DataFrame, keys: pl.Series) -> pl.DataFrame:
-    """For each of `keys` (UInt64) the table's row that it falls into; nulls for a null, or one below the first row."""
-    after = table["lo"].search_sorted(keys.fill_null(0), side="right").cast(pl.Int64)
-    rows = pl.select(at=pl.when(keys.is_not_null() & (after > 0)).then(after - 1))["at"]
-    return table.drop("lo").select(pl.all().gather(rows.cast(pl.get_index_type())))
 
 
 def _table(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:

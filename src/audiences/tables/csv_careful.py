@@ -9,6 +9,7 @@ is neither too long nor wider than the header. Otherwise that line alone is malf
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from audiences.tables import spans
 from audiences.tables.dialect import Dialect
 from audiences.tables.encoding import Text
 from audiences.tables.lines import CUT, ESCAPE, LINE_ENDS, PLAIN_ESCAPE, PLAIN_NO_DELIMITER, UNDECODABLE, Lines
-from audiences.tables.pieces import PIECE_BYTES
+from audiences.tables.pieces import PIECE_BYTES, Job
 from audiences.tables.shapes import Piece
 from audiences.tables.sniff import Found
 from audiences.tables.spans import delimiters, outside
@@ -61,8 +62,8 @@ class CarefulFile:
         for table in (LINES, RECORDS, *spans.TABLES):
             connection.execute(f"DROP TABLE {table}")
 
-    def piece(self, number: int) -> Piece | None:
-        """See `pieces.Source`."""
+    def job(self, number: int) -> Job | None:
+        """See `pieces.Source`. A connection is for one thread at a time."""
         if number >= len(self.rows):
             return None
         first, last = self.rows[number]
@@ -71,9 +72,13 @@ class CarefulFile:
             f"SELECT row::BIGINT AS row, {names}, raw, verdict = 'blank' AS blank FROM {JUDGED} "
             f"WHERE row BETWEEN {first} AND {last} ORDER BY row"
         )
-        frame = pl.DataFrame(relation)
-        kept = frame.filter(~pl.col("blank")).drop("blank")
-        return Piece(kept if kept["raw"].null_count() < kept.height else kept.drop("raw"), frame.height - kept.height)
+        return partial(without_blank, pl.DataFrame(relation))
+
+
+def without_blank(frame: pl.DataFrame) -> Piece:
+    """The piece of the records in `frame` that are not `blank`; it has `raw` if one of them is malformed."""
+    kept = frame.filter(~pl.col("blank")).drop("blank")
+    return Piece(kept if kept["raw"].null_count() < kept.height else kept.drop("raw"), frame.height - kept.height)
 
 
 def _rows_of_pieces(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:

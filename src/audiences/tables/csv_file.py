@@ -43,7 +43,7 @@ def readings(
 
 def _table(source: Source, text: Text, found: Found, bounds: Bounds) -> Table:
     return Table(
-        pieces=Pieces(source, bounds.room),
+        pieces=Pieces(source, bounds.room, found.header.index + 2),
         columns=found.header.columns,
         phone=found.header.phone,
         format="csv",

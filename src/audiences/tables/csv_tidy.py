@@ -6,30 +6,26 @@ takes one physical line and the line ends within its quotes, so that what came o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from audiences.tables.dialect import MAX_RECORD_BYTES
-from audiences.tables.pieces import PIECE_BYTES
-from audiences.tables.quoting import Marks, is_too_long, lines_within
+from audiences.tables.pieces import PIECE_BYTES, Job
+from audiences.tables.quoting import Marks, is_too_long, line_ends_inside
 from audiences.tables.records import settled
 from audiences.tables.shapes import Piece, Untidy
-from audiences.tables.sniff import Found
+from audiences.tables.sniff import SAMPLE_CHARACTERS, Found
 from audiences.tables.sql import cells
+
+# Title and header are within the sample that was looked at, of characters of up to four bytes.
+HEAD_BYTES = 4 * SAMPLE_CHARACTERS
 
 # In any so many bytes a line has to end: no record is too long then, as far as it has no quotes.
 LINE_WITHIN = MAX_RECORD_BYTES // 2
-
-
-@dataclass(frozen=True)
-class Begin:
-    """Where in the file a piece begins, and the number of its first record."""
-
-    start: int
-    row: int
 
 
 class TidyFile:
@@ -41,36 +37,36 @@ class TidyFile:
     def __init__(self, path: Path, mark: int, found: Found, piece_bytes: int = PIECE_BYTES) -> None:
         self.path = path
         self.found = found
-        self.piece_bytes = piece_bytes
         dialect = found.dialect
-        head = self.block(mark)
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)[mark:]
         self.marks = Marks(dialect.separator, dialect.quote, line_end_of(head))
         self.doubles_quotes = dialect.escape == dialect.quote
-        self.header = (self.marks.separator.join(cells(len(found.header.columns))) + self.marks.line_end).encode()
+        header = (self.marks.separator.join(cells(len(found.header.columns))) + self.marks.line_end).encode()
+        # One for all pieces, since a new one would have to be cleared each time; a header of our own leads each.
+        self.buffer = bytearray(header) + bytearray(min(piece_bytes, path.stat().st_size + 1))
+        self.header = len(header)
         start = self.after_header(head)
-        check_decodes(head[:start])
-        self.check_line_ends(head[:start])
-        # Of the pieces so far, and of the next.
-        self.begins = [Begin(mark + start, found.header.index + 2)]
+        self.check_decodes(head[:start])
+        # Where in the file each piece begins that was asked for, and the next.
+        self.starts = [mark + start]
 
-    def piece(self, number: int) -> Piece | None:
+    def job(self, number: int) -> Job | None:
         """See `pieces.Source`."""
-        begin = self.begins[number]
-        block = self.block(begin.start)
-        if not block:
+        start = self.starts[number]
+        end = self.read(start)
+        if end == self.header:
             return None
-        text = block if len(block) < self.piece_bytes else block[: self.cut(block)]
-        frame = self.parsed(text)
-        frame = frame.insert_column(0, pl.int_range(begin.row, begin.row + frame.height, eager=True).alias("row"))
-        if len(self.begins) == number + 1:
-            self.begins.append(Begin(begin.start + len(text), begin.row + frame.height))
-        return settled(frame, self.found.header)
+        if len(self.starts) == number + 1:
+            self.starts.append(start + end - self.header)
+        return partial(self.parsed, bytes(memoryview(self.buffer)[:end]))
 
-    def block(self, start: int) -> bytes:
-        """The next bytes of the file."""
+    def read(self, start: int) -> int:
+        """Where in the buffer the whole records end that stand in the file from `start` on. Raises Untidy."""
         with self.path.open("rb", buffering=0) as file:
             file.seek(start)
-            return file.read(self.piece_bytes)
+            size = file.readinto(memoryview(self.buffer)[self.header :]) or 0
+        return self.header + size if self.header + size < len(self.buffer) else self.cut()
 
     def after_header(self, head: bytes) -> int:
         """Where the lines of title and header end."""
@@ -80,28 +76,36 @@ class TidyFile:
             at = len(head) if found < 0 else found + len(end)
         return at
 
-    def cut(self, block: bytes) -> int:
-        """Where the last whole record of the block ends. Raises Untidy."""
+    def check_decodes(self, head: bytes) -> None:
+        """Raises Untidy where title and header are not what the rest of the file has to be."""
+        self.check_line_ends(head)
+        try:
+            head.decode()
+        except UnicodeDecodeError:
+            raise Untidy from None
+
+    def cut(self) -> int:
+        """Where the last whole record in the full buffer ends. Raises Untidy."""
         end, quote = self.marks.line_end.encode(), self.marks.quote.encode()
-        at = block.rfind(end)
-        odd = block.count(quote, 0, max(at, 0)) % 2 == 1
-        while odd and at >= 0:  # the line ends within a cell
-            opening = block.rfind(quote, 0, at)
-            before = block.rfind(end, 0, opening)
-            odd = block.count(quote, max(before, 0), at) % 2 == 0
+        at = self.buffer.rfind(end)
+        odd = self.buffer.count(quote, 0, at) % 2 == 1
+        while odd and at >= self.header:  # the line ends within a cell
+            opening = self.buffer.rfind(quote, 0, at)
+            before = self.buffer.rfind(end, 0, opening)
+            odd = self.buffer.count(quote, before, at) % 2 == 0
             at = before
-        if at < 0:
+        if at < self.header:
             raise Untidy
         return at + len(end)
 
-    def parsed(self, text: bytes) -> pl.DataFrame:
-        """The records of `text`. Raises Untidy."""
+    def parsed(self, text: bytes) -> Piece:
+        """The records of `text` behind its first. Raises Untidy."""
         quoted = self.marks.quote.encode() in text
         self.check_line_ends(text)
         try:
             lines, broken = self.lines_of(text, quoted=quoted)
             frame = pl.read_csv(
-                self.header + text,
+                text,
                 separator=self.marks.separator,
                 quote_char=self.marks.quote if quoted else None,
                 eol_char=self.marks.line_end[-1],
@@ -109,20 +113,22 @@ class TidyFile:
             )
         except PolarsError:
             raise Untidy from None
-        if frame.height != lines or (broken and is_too_long(frame)):
+        if frame.height + 1 != lines or (broken and is_too_long(frame)):
             raise Untidy
-        return frame
+        records = frame.height
+        frame = frame.insert_column(0, pl.int_range(records, eager=True).alias("row"))
+        return replace(settled(frame, self.found.header), records=records)
 
     def lines_of(self, text: bytes, *, quoted: bool) -> tuple[int, bool]:
         """How many records there have to be, and whether lines end within some. Raises Untidy, PolarsError."""
         end = self.marks.line_end.encode()
-        unended = not text.endswith(end)
+        lines = text.count(end) + (not text.endswith(end))
         if not quoted:
-            return text.count(end) + unended, False
+            return lines, False
         if not self.doubles_quotes:
             raise Untidy
-        outside, inside = lines_within(text, self.marks)
-        return outside + unended, inside > 0
+        inside = line_ends_inside(text, self.marks)
+        return lines - inside, inside > 0
 
     def check_line_ends(self, text: bytes) -> None:
         """Raises Untidy for mixed line ends, lines that may be too long, and cells with what is to part none."""
@@ -135,14 +141,6 @@ class TidyFile:
         for at in range(0, len(text) - LINE_WITHIN, LINE_WITHIN):
             if text.find(end[-1:].encode(), at, at + LINE_WITHIN) < 0:
                 raise Untidy
-
-
-def check_decodes(text: bytes) -> None:
-    """Raises Untidy for what is not UTF-8."""
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        raise Untidy from None
 
 
 def line_end_of(head: bytes) -> str:

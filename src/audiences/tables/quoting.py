@@ -23,8 +23,8 @@ class Marks:
     line_end: str
 
 
-def lines_within(text: bytes, marks: Marks) -> tuple[int, int]:
-    """How many line ends of the text stand outside of quotes, and how many inside. Raises Untidy, PolarsError.
+def line_ends_inside(text: bytes, marks: Marks) -> int:
+    """How many line ends of the text stand inside of quotes. Raises Untidy, PolarsError.
 
     Cut at its quotes, a text is by turns outside and inside of them. What is outside begins and ends at the border of a
     cell; or is nothing, between the two of a doubled quote.
@@ -32,18 +32,17 @@ def lines_within(text: bytes, marks: Marks) -> tuple[int, int]:
     parts = pl.Series([text]).cast(pl.String).str.split(marks.quote).explode()
     if len(parts) % 2 == 0:
         raise Untidy
-    outside, inside = parts.gather_every(2), parts.gather_every(2, 1)
-    end = marks.line_end[-1]
-    before, after = outside.head(-1), outside.tail(-1)
+    part, end = pl.col("part"), marks.line_end[-1]
+    outside, inside = part.gather_every(2), part.gather_every(2, 1)
+    before, after = outside.head(len(parts) // 2), outside.tail(len(parts) // 2)
     closed = (before == "") | before.str.ends_with(marks.separator) | before.str.ends_with(end)
     opened = (after == "") | after.str.starts_with(marks.separator) | after.str.starts_with(marks.line_end)
-    if not (closed.all() and opened.all()):
+    breaks = inside.str.count_matches(marks.line_end, literal=True)
+    told = parts.alias("part").to_frame().select(tidy=(closed & opened).all(), breaks=breaks.sum())
+    tidy, within = told.row(0)
+    if not tidy:
         raise Untidy
-    return _count(outside, end), _count(inside, end)
-
-
-def _count(parts: pl.Series, end: str) -> int:
-    return int(parts.str.count_matches(end, literal=True).sum())
+    return int(within)
 
 
 def is_too_long(frame: pl.DataFrame) -> bool:

@@ -48,10 +48,13 @@ class Piece:
     it has `raw` String too: the whole record as it stood, of which there are no cells then; null for all others. `row`
     is the record's number as a spreadsheet shows it, from 1, title and header included. Rows in which every cell is
     blank are left out; there were `blank_rows` of them.
+
+    Where `records` is a number, `row` counts from 0 in this piece, and that many records are in it, blank ones too.
     """
 
     frame: pl.DataFrame
     blank_rows: int = 0
+    records: int | None = None
 
 
 @dataclass(frozen=True)

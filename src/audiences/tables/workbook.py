@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -25,7 +26,7 @@ from audiences.errors import (
 )
 from audiences.tables import header
 from audiences.tables.header import MAX_COLUMNS, Header
-from audiences.tables.pieces import PIECE_BYTES, Pieces
+from audiences.tables.pieces import PIECE_BYTES, Job, Pieces
 from audiences.tables.records import settled
 from audiences.tables.shapes import Bounds, Piece, Table, Wanted
 from audiences.tables.sql import cells
@@ -86,11 +87,12 @@ class SheetFiles:
             number += rows
             skip = max(skip - rows, 0)
 
-    def piece(self, number: int) -> Piece | None:
+    def job(self, number: int) -> Job | None:
         """See `pieces.Source`."""
-        if number >= len(self.slices):
-            return None
-        path, at, length, row = self.slices[number]
+        return partial(self.piece, *self.slices[number]) if number < len(self.slices) else None
+
+    def piece(self, path: Path, at: int, length: int, row: int) -> Piece:
+        """So many rows of a file, behind the first `at`; the first is row `row` of the sheet."""
         given = pl.scan_parquet(path)
         there = set(given.collect_schema().names())
         wanted = zip(cells(self.kept.left + self.kept.width)[self.kept.left :], cells(self.kept.width), strict=True)
