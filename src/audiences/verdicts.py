@@ -90,7 +90,7 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Said:
-    """The verdicts on a piece. `rows` are their numbers, or the first of numbers without a gap, which take no memory."""
+    """The verdicts on a piece. `rows` are their numbers, or the first of numbers without a gap, which take no room."""
 
     rows: pl.Series | int
     verdicts: pl.DataFrame
