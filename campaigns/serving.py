@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,19 +101,33 @@ def serving(variables: Mapping[str, str] | None = None, descriptors: int | None 
     `variables` are settings in place of the defaults; `descriptors` is the most that its process may open.
     """
     with tempfile.TemporaryDirectory(prefix="campaign-") as name:
-        folder = Path(name)
-        data, log = folder / "data", folder / "log"
-        others = {key: text for key, text in os.environ.items() if not key.startswith(("AUDIENCES_", "AWS_"))}
-        command = [sys.executable, "-m", "audiences.cli", "serve", "--port", "0", "--data", str(data)]
-        if descriptors is not None:
-            command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
-        with log.open("ab") as written:
-            process = subprocess.Popen(command, stderr=written, env=others | UNLIMITED | dict(variables or {}))
-        try:
-            yield Server(address_in(log, process), process, data, log)
-        finally:
-            process.kill()
-            process.wait()
+        before = [] if descriptors is None else ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"]
+        with serving_on(Path(name), variables, before) as server:
+            yield server
+
+
+@contextmanager
+def serving_on(
+    folder: Path, variables: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> Iterator[Server]:
+    """The same on the data of a folder that stays; `before` is a command that runs the server."""
+    process = begun(folder, variables, before)
+    try:
+        yield Server(address_in(folder / "log", process), process, folder / "data", folder / "log")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def begun(
+    folder: Path, variables: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """The process of a server that is only just starting, with its log beside its data folder."""
+    others = {key: text for key, text in os.environ.items() if not key.startswith(("AUDIENCES_", "AWS_"))}
+    command = [sys.executable, "-m", "audiences.cli", "serve", "--port", "0", "--data", str(folder / "data")]
+    with (folder / "log").open("wb") as written:
+        environment = others | UNLIMITED | dict(variables or {})
+        return subprocess.Popen([*before, *command], stderr=written, env=environment)
 
 
 def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:

@@ -24,8 +24,8 @@ from sqlalchemy import text
 
 from audiences import cli
 from audiences.store.database import Database
+from process import serving
 from support import Client, Service, until
-from test_crash import serving
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "samples" / "customers.csv"

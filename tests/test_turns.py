@@ -30,8 +30,8 @@ from audiences.settings import GIB, MIB, Settings
 from audiences.turns import LARGE_BYTES, LATELY, Line, Turn, Turns
 from audiences.watch import Metrics
 from conftest import settings_in
+from process import serving
 from support import Service, free_port, remade, started, until
-from test_crash import serving
 
 SMALL, LARGE = 1000, LARGE_BYTES + 1
 CSV = "phone1\n442079832100\n"

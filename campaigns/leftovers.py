@@ -1,0 +1,59 @@
+"""What lies in a data folder, held against what its catalog refers to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+
+from audiences import clock, sweep
+from audiences.parts import CATALOG, opened_database
+from audiences.settings import Settings
+from audiences.store.database import Database
+from audiences.store.files import OWNER, FolderStore
+from audiences.store.schema import audience_files, drafts, suppression_lists
+
+REFERENCES = (
+    audience_files.c.contacts_object,
+    audience_files.c.rejects_object,
+    suppression_lists.c.object,
+    drafts.c.object,
+)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """Stray files that the sweep took, of any age, and what is wrong with the folder afterwards."""
+
+    strays: int
+    wrong: list[str]
+
+
+def swept(data: Path) -> Swept:
+    """Sweeps the folder of a server that does nothing meanwhile, and looks into each corner of it."""
+    with opened_database(Settings(data=data)) as database:
+        store = FolderStore(data / "files")
+        strays = sweep.remove_stray_files(store, database, clock.now, age_s=0)
+        used = referred_to(database)
+    stored = {str(path.relative_to(data / "files")) for path in (data / "files").rglob("*") if path.is_file()}
+    left = [str(path.relative_to(data)) for name in ("spool", "spill") for path in (data / name).iterdir()]
+    others = {path.name for path in data.iterdir()} - {
+        *("files", "spool", "spill", "cache", "lock", CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm")
+    }
+    wrong = [f"stored, but of no row: {name}" for name in stored - used - {OWNER}]
+    wrong += [f"of a row, but not stored: {name}" for name in used - stored]
+    return Swept(strays, wrong + [f"left behind: {name}" for name in (*left, *others)])
+
+
+def referred_to(database: Database) -> set[str]:
+    """The names of all files that a row refers to."""
+    with database.read() as connection:
+        found = [connection.execute(select(column)).scalars().all() for column in REFERENCES]
+    return {name for names in found for name in names if name is not None}
+
+
+def stored_bytes(data: Path) -> int:
+    """Bytes of all files in the folder but the catalog's."""
+    there = [path for path in data.rglob("*") if path.is_file() and not path.name.startswith(CATALOG)]
+    return sum(path.stat().st_size for path in there)

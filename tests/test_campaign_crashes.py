@@ -1,0 +1,16 @@
+"""The short version of the campaign of crashes."""
+
+from __future__ import annotations
+
+import pytest
+from campaigns.crashes import crash
+from campaigns.outcome import Outcome
+
+
+@pytest.mark.embedded
+def test_acknowledged_audiences_survive_kill_9_and_nothing_else_is_left() -> None:
+    outcome = Outcome("crashes", seed=1)
+    crash(outcome, kills=2, start_s=20)
+    assert outcome.losses == []
+    assert int(outcome.figures["requests acknowledged"]) > 0
+    assert int(outcome.figures["requests cut off"]) > 0
