@@ -22,10 +22,14 @@ TOKENS = itertools.count(1)
 
 @dataclass(frozen=True)
 class File:
-    """A file of numbers: `size` rows from number `first` on, bad ones and repeated ones among them."""
+    """A file of numbers: `size` rows from number `first` on, bad ones and repeated ones among them.
+
+    The last row's number, of the file's `own`, stands in no other file: so each of them has a contact.
+    """
 
     first: int
     size: int
+    own: int = field(default_factory=lambda: next(TOKENS))
 
     @cached_property
     def rows(self) -> list[str]:
@@ -34,6 +38,8 @@ class File:
 
     def phone(self, place: int) -> str:
         """The cell of a row."""
+        if place == self.size - 1:
+            return f"3168{self.own:07d}"
         if place % BAD == BAD - 1:
             return "bad"
         return f"316{10_000_000 + self.first + (place // 2 if place % AGAIN == AGAIN - 1 else place)}"
@@ -121,8 +127,11 @@ class Audience:
     changes: list[Change] = field(default_factory=list)
 
     def begin(self, chance: random.Random, file: File) -> Change:
-        """The next request on it, which is under way from now on."""
-        kind = "create" if self.id is None else chance.choice(self.kinds())
+        """Any next request on it, which is under way from now on."""
+        return self.begin_with("create" if self.id is None else chance.choice(self.kinds()), file)
+
+    def begin_with(self, kind: str, file: File) -> Change:
+        """The same of one kind."""
         after, undo = self.outcome(kind, file)
         sent = file if kind in {"create", "replace", "append"} else None
         self.under_way = Change(kind, sent, after, undo, f"campaign-{next(TOKENS)}")

@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 import duckdb
 
-from audiences import numbering
+from audiences import disk, numbering
 from audiences.errors import DiskFull, EngineFull
 from audiences.known import Known
 from audiences.layout import ZONE_SEPARATOR
@@ -160,10 +160,10 @@ class Engine:
                 "The file needs more memory than the uploads under way leave. Try again in a minute, or split it.",
                 headers={"Retry-After": "60"},
             ) from None
-        except duckdb.Error as error:
-            if "No space left" in str(error) or "Disk quota exceeded" in str(error):
+        except Exception as error:
+            if disk.is_full(error):
                 raise DiskFull("The server ran out of room while it worked on the file. Try later.") from None
-            if "No files found" in str(error) or "No such file" in str(error):
+            if isinstance(error, duckdb.Error) and ("No files found" in str(error) or "No such file" in str(error)):
                 raise MovedAway from None
             raise
         finally:

@@ -6,7 +6,6 @@ The folder exists as long as the `async with` block does: whatever happens, noth
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import secrets
 import shutil
@@ -21,7 +20,7 @@ from typing import Self
 import anyio.to_thread
 from starlette.requests import Request
 
-from audiences import digest, tracing
+from audiences import digest, disk, tracing
 from audiences.errors import (
     BodyTooLarge,
     DiskFull,
@@ -304,13 +303,11 @@ async def seconds(limit: float, what: str) -> AsyncIterator[None]:
 class disk_errors_refused:  # noqa: N801 - reads as a clause of the `with` statement
     """Turns "no space left" (and its kin) inside the block into DiskFull; every other error passes."""
 
-    FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in self.FULL:
+        if error is not None and disk.is_full(error):
             raise DiskFull(
                 "The server ran out of room while it took the file. Try later, or tell the operator."
             ) from None

@@ -36,5 +36,8 @@ class Backend(Protocol):
     def refusal(self, error: DBAPIError) -> Refusal | None:
         """What a caller is told, if the error is no fault of ours."""
 
+    def try_to_write(self) -> None:
+        """Writes something if the disk has failed a write before; raises the driver's errors while it does."""
+
     def empty_log(self) -> None:
         """Leaves nothing of what was deleted in a log that this server could empty."""

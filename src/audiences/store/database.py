@@ -100,7 +100,9 @@ class Database:
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
     def reachable(self) -> bool:
-        """Whether a statement can be run; it raises where it cannot."""
+        """Whether a statement can be run, and written after a failure; it raises where it cannot."""
+        with self.in_our_words():
+            self.backend.try_to_write()
         with self.read() as connection:
             return connection.execute(text("SELECT 1")).scalar() == 1
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from audiences import disk
 from audiences.errors import NotReady, Refusal
 
 # The kind of file that is no Parquet: one under check in the console, as it was sent.
@@ -147,6 +148,7 @@ class FolderStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.probe = disk.Probe(folder)
         for number in range(256):
             (folder / f"{number:02x}").mkdir(parents=True, exist_ok=True)
         sync(folder)
@@ -213,6 +215,7 @@ class FolderStore:
 
     def reachable(self) -> bool:
         """See FileStore."""
+        self.probe.run()
         return os.access(self.folder / "00", os.R_OK | os.W_OK | os.X_OK)
 
     def trim(self, in_use: InUse) -> int:  # noqa: ARG002 - the contract's

@@ -129,6 +129,9 @@ class Postgres:
         away = isinstance(error, (OperationalError, InterfaceError)) if state is None else state.startswith(AWAY)
         return out_of_reach("its catalog") if away or error.connection_invalidated else None
 
+    def try_to_write(self) -> None:
+        """See Backend: its disk is the database server's affair."""
+
     def empty_log(self) -> None:
         """See Backend: PostgreSQL recycles its log by itself, and archives are the operator's (docs/operating.md)."""
 

@@ -23,6 +23,7 @@ class Sqlite:
         self.engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
         event.listen(self.engine, "connect", set_pragmas)
         event.listen(self.engine, "begin", begin)
+        self.has_failed = False
         self.reader: Engine = self.engine
         self.writer = self.engine.execution_options(writes=True)
 
@@ -41,9 +42,18 @@ class Sqlite:
     def refusal(self, error: DBAPIError) -> Refusal | None:
         """See Backend."""
         name = getattr(error.orig, "sqlite_errorname", "")
+        self.has_failed |= name.startswith("SQLITE_IOERR")
         if name == "SQLITE_FULL":
             return DiskFull("The server has no room for its catalog. Try later, or tell the operator.")
         return out_of_reach("its catalog") if name == "SQLITE_BUSY" else None
+
+    def try_to_write(self) -> None:
+        """See Backend: the version number that nobody uses is set to what it is, in a transaction like any other."""
+        if self.has_failed:
+            with self.writer.begin() as connection:
+                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                connection.exec_driver_sql(f"PRAGMA user_version = {int(version)}")
+            self.has_failed = False
 
     def empty_log(self) -> None:
         """See Backend. Transactions under way are waited for; after `BUSY_TIMEOUT_S` the log stays as it is."""
