@@ -13,7 +13,7 @@ from functools import partial
 import uvicorn
 from prometheus_client import start_http_server
 
-from audiences import tracing
+from audiences import allocator, tracing
 from audiences.app import create_app
 from audiences.crowd import Crowd, most_connections
 from audiences.errors import CannotOpen, DiskFull
@@ -38,6 +38,7 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str, str
 
     Raises CannotOpen if the address cannot be had or traces cannot be sent, and what `opened_parts` raises.
     """
+    allocator.keep_few_arenas()
     traces = tracing.opened(os.environ)
     # uvicorn raises the signal that ended it once more. Without this the process would be gone before it has closed.
     signal.signal(signal.SIGTERM, exit_by)
