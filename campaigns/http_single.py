@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from campaigns.http_cases import Case, cases
 from campaigns.http_forms import FormCase, form_cases
 from campaigns.http_judge import Attack
-from campaigns.http_requests import get
+from campaigns.http_requests import MULTIPART, get
 
 # What is sent behind each hostile request: whoever is out of step answers something else, or nothing.
 PROBE = get(b"/healthz", b"X-Request-ID: probe", b"Connection: close")
@@ -52,7 +52,7 @@ def hold(attack: Attack, case: Case, sent: Sequence[bytes]) -> None:
 
 def hold_form(attack: Attack, case: FormCase, chance: random.Random) -> None:
     """Uploads one form, whole or in chunks, and holds the answer and the stored file against what has to be."""
-    if case.kind.startswith(b"Content-Type: multipart/form-data; boundary=campaign") and chance.random() < 0.5:  # noqa: PLR2004
+    if case.kind == MULTIPART and chance.random() < 0.5:  # noqa: PLR2004
         sent = [attack.caller.upload_in_chunks(case.form)]
     else:
         sent = in_pieces(attack.caller.upload(case.form, kind=case.kind), chance)
