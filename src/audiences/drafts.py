@@ -4,7 +4,7 @@ A draft is one file in the store, as it was sent, and a row that says whose it i
 user's alone, lasts an hour, and counts in the account's quota. As with audiences, the file goes first and the row
 second; on its way out the row goes first. So a crash leaves a file without a row at worst, which the sweeper takes.
 
-A draft is not looked through for people who are erased meanwhile, no more than an upload under way is.
+A draft is not looked through for people who are erased: with an erasure, all drafts of its account go (`people`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ENDING = re.compile(r"(\.(csv|tsv|txt|tab|xlsx|xlsm|xlsb|xls|ods))?(\.(gz|zip))?
 
 
 class UnknownDraft(NotFound):
-    """The user has no such file under check: it was created, thrown away, or its hour is over."""
+    """The user has no such file under check: created, thrown away, gone with an erasure, or its hour is over."""
 
     def __init__(self) -> None:
         super().__init__("There is no such file under check.")

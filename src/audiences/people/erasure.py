@@ -4,6 +4,9 @@ Each file that holds the number is written anew beside the one there is. Then on
 if no file has changed or come meanwhile; else those are looked at, and it is tried again. A crash before it leaves the
 old state, one after it the new state; and files that no row refers to, which the sweeper takes. It may take longer than
 the sweeper waits, so the new files are held until then (`new_files`).
+
+Files under check in the console lie as they were sent, in any encoding and packed. They are not looked through: with an
+erasure all of the account's go.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from audiences.people.erased import Found
 from audiences.people.new_files import NewFiles
 from audiences.people.rows import Sought
 from audiences.reports import FileRecord
+from audiences.store import drafts
 from audiences.store import people as stored
+from audiences.store.files import left_to_the_sweeper
 from audiences.store.people import Objects
 from audiences.watch import log_fault
 
@@ -66,6 +71,7 @@ class Erasure:
         self.folder = folder
         self.hold = hold
         self.looked: dict[int, Looked] = {}
+        self.drafts: list[str] = []
         self.new = NewFiles(self.database, self.files, people.clock)
 
     def carry_out(self, commit: Commit, *, suppressed: bool) -> Erased:
@@ -79,6 +85,9 @@ class Erasure:
                 break
         replaced = [name for looked in self.looked.values() for name in looked.of("old")]
         leases.remove_unused(self.database, self.files, replaced, self.people.clock())
+        for name in self.drafts:
+            with left_to_the_sweeper():
+                self.files.remove(name)
         self.database.empty_log()
         return erased
 
@@ -159,6 +168,7 @@ class Erasure:
             for file_id, looked in gone.items():
                 stored.change_file(connection, file_id, looked.values)
             repeats.forget_rows(connection, self.account)
+            self.drafts = drafts.remove_all(connection, self.account)
             erased = sum_of(gone.values(), suppressed=suppressed)
             commit(connection, erased)
             return erased

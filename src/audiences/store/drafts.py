@@ -52,3 +52,9 @@ def remove_older(connection: Connection, until: int) -> list[str]:
     """Removes the rows of drafts made by then; the names of their files."""
     over = delete(drafts).where(drafts.c.created_time <= until).returning(drafts.c.object)
     return list(connection.execute(over).scalars())
+
+
+def remove_all(connection: Connection, account: int) -> list[str]:
+    """Removes the rows of all drafts of the account; the names of their files."""
+    gone = delete(drafts).where(drafts.c.account_id == account).returning(drafts.c.object)
+    return list(connection.execute(gone).scalars())
