@@ -98,3 +98,10 @@ def test_a_lone_surrogate_and_an_odd_last_byte_cost_their_records() -> None:
     found = read(text)
     assert found.rows == [(2, "4420", "a")]
     assert [row for row, _ in found.malformed] == [3, 4]
+
+
+def test_what_no_character_has_in_four_bytes_costs_its_record() -> None:
+    """It was a fault of the server's before."""
+    text = "\ufeffphone1,n\n4420,a\n4421,".encode("utf-32-le") + b"\xff" * 4 + "\n4422,b\n".encode("utf-32-le")
+    found = read(text)
+    assert (found.rows, found.malformed) == ([(2, "4420", "a"), (4, "4422", "b")], [(3, "4421,\ufffd")])

@@ -208,13 +208,20 @@ def transcode(path: Path, codec: str, mark: int, target: Path, max_bytes: int) -
 def decoded(path: Path, codec: str, mark: int) -> Iterator[str]:
     """The text of `path` in pieces; a lone surrogate stands for what cannot be decoded."""
     wide = codec.startswith(("utf-16", "utf-32"))
-    decoder = codecs.getincrementaldecoder(codec)("surrogatepass" if wide else "surrogateescape")
+    decoder = codecs.getincrementaldecoder(codec)(WIDE_ERRORS if wide else "surrogateescape")
     for chunk in chunks(path, mark):
         yield decoder.decode(chunk)
-    try:
-        yield decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        yield "\udcff"
+    yield decoder.decode(b"", final=True)
+
+
+def marked(error: UnicodeError) -> tuple[str, int]:
+    """What stands for the bytes that a wide encoding cannot decode, and where it goes on behind them."""
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - it is for decoders
+    return "\udcff", error.end
+
+
+WIDE_ERRORS = "audiences.marked"
+codecs.register_error(WIDE_ERRORS, marked)
 
 
 def sample(text: Text, characters: int) -> str:
