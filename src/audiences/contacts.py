@@ -146,7 +146,7 @@ def write(keeping: Keeping, verdicts: Verdicts, aside: Aside, contacts: Path, re
     with ExitStack() as stack:
         accepted = stack.enter_context(ParquetFile(contacts, columns))
         refused = stack.enter_context(ParquetFile(rejects, columns))
-        for _, (good, bad) in keeping.table.pieces.each(parted):
+        for good, bad in keeping.table.pieces.again(parted):
             accepted.add(good)
             refused.add(bad)
     return accepted.rows, refused.rows

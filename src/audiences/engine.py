@@ -47,11 +47,11 @@ MIN_PLACES = 2
 DUCKDB_SHARE = 0.45
 
 # Shares of the limit for what all uploads together keep of their files until they are written.
-PIECES_SHARE, VERDICTS_SHARE = 0.2, 0.2
+PIECES_SHARE, VERDICTS_SHARE = 0.35, 0.2
 
 # Polars' allocator (jemalloc): what is freed is kept for some seconds, since the next piece of a file takes as much,
 # and given back to the system by a thread of its own; to clear new memory took a quarter of an upload's processor time.
-ALLOCATOR = ("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:5000,narenas:2")
+ALLOCATOR = ("_RJEM_MALLOC_CONF", "background_thread:true,dirty_decay_ms:1000,narenas:2")
 
 # Reads at once, in threads of their own: what is short (keys, leases, `/readyz`) has the usual ones to itself.
 MAX_READS = 24

@@ -118,7 +118,7 @@ class Said:
 def judge(table: Table, reading: Reading, verdicts: Verdicts, step: Step) -> None:
     """Reads the table and judges its phones. Raises Untidy."""
 
-    def judged(_number: int, piece: Piece) -> pl.DataFrame:
+    def judged(piece: Piece) -> pl.DataFrame:
         with step("judge"):
             return of_piece(piece, table.phone, reading)
 

@@ -25,7 +25,7 @@ from audiences.tables.pieces import PIECE_BYTES, Job
 from audiences.tables.shapes import Piece
 from audiences.tables.sniff import Found
 from audiences.tables.spans import delimiters, outside
-from audiences.tables.sql import all_blank, blank, cells, literal, scan
+from audiences.tables.sql import all_blank, blank, cells, literal, scan, stored
 
 LINES = "audiences_lines"
 RECORDS = "audiences_records"
@@ -58,6 +58,7 @@ class CarefulFile:
         spans.find(connection, LINES, found.dialect, self.columns)
         _join(connection, lines, found)
         self.rows = _rows_of_pieces(connection)
+        (self.size,) = stored(connection, f"SELECT coalesce(sum(strlen(raw)), 0)::BIGINT FROM {RECORDS}")
         _judge(connection, lines, found)
         for table in (LINES, RECORDS, *spans.TABLES):
             connection.execute(f"DROP TABLE {table}")

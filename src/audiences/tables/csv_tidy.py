@@ -36,6 +36,7 @@ class TidyFile:
 
     def __init__(self, path: Path, mark: int, found: Found, piece_bytes: int = PIECE_BYTES) -> None:
         self.path = path
+        self.size = path.stat().st_size
         self.found = found
         dialect = found.dialect
         with path.open("rb") as file:
@@ -44,7 +45,7 @@ class TidyFile:
         self.doubles_quotes = dialect.escape == dialect.quote
         header = (self.marks.separator.join(cells(len(found.header.columns))) + self.marks.line_end).encode()
         # One for all pieces, since a new one would have to be cleared each time; a header of our own leads each.
-        self.buffer = bytearray(header) + bytearray(min(piece_bytes, path.stat().st_size + 1))
+        self.buffer = bytearray(header) + bytearray(min(piece_bytes, self.size + 1))
         self.header = len(header)
         start = self.after_header(head)
         self.check_decodes(head[:start])
@@ -122,7 +123,7 @@ class TidyFile:
     def lines_of(self, text: bytes, *, quoted: bool) -> tuple[int, bool]:
         """How many records there have to be, and whether lines end within some. Raises Untidy, PolarsError."""
         end = self.marks.line_end.encode()
-        lines = text.count(end) + (not text.endswith(end))
+        lines = count_lines(text) if end.endswith(b"\n") else text.count(end) + (not text.endswith(end))
         if not quoted:
             return lines, False
         if not self.doubles_quotes:
@@ -133,14 +134,22 @@ class TidyFile:
     def check_line_ends(self, text: bytes) -> None:
         """Raises Untidy for mixed line ends, lines that may be too long, and cells with what is to part none."""
         end = self.marks.line_end
-        pairs = text.count(b"\r\n") if end == "\r\n" else 0
-        if (end != "\r" and text.count(b"\r") != pairs) or (end != "\n" and text.count(b"\n") != pairs):
+        if end == "\r\n":
+            is_mixed = not text.count(b"\r") == text.count(b"\n") == text.count(b"\r\n")
+        else:
+            is_mixed = (b"\r" if end == "\n" else b"\n") in text  # found at once, where counting takes its time
+        if is_mixed:
             raise Untidy
         if self.found.dialect.delimiter is None and self.marks.separator.encode() in text:
             raise Untidy
         for at in range(0, len(text) - LINE_WITHIN, LINE_WITHIN):
             if text.find(end[-1:].encode(), at, at + LINE_WITHIN) < 0:
                 raise Untidy
+
+
+def count_lines(text: bytes) -> int:
+    """How many lines end with a line feed or with the text: as `bytes.count` has it, in a third of the time."""
+    return int(pl.scan_lines(text).select(pl.len()).collect().item())
 
 
 def line_end_of(head: bytes) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice, starmap
+from functools import partial
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import polars as pl
@@ -18,6 +19,9 @@ from audiences.tables.shapes import Piece
 # beside its rows does not count, and little enough that a few of them fit into any memory.
 PIECE_BYTES = 8 * 1024 * 1024
 
+# Bytes of memory that a byte of text takes in columns: a cell has sixteen beside its own (measured: 2.1).
+GROWTH = 2.4
+
 # Pieces that are parsed while one is being worked on.
 AHEAD = 2
 
@@ -26,7 +30,9 @@ Result = TypeVar("Result")
 
 
 class Source(Protocol):
-    """Where pieces come from."""
+    """Where pieces come from: `size` bytes of text."""
+
+    size: int
 
     def job(self, number: int) -> Job | None:
         """What makes the piece of that number, from 0, in any thread; None behind the last.
@@ -36,7 +42,9 @@ class Source(Protocol):
 
 
 class Pieces:
-    """The pieces of one source: out of memory as far as there was room, made again otherwise.
+    """The pieces of one source: out of memory where there is room for all of them, made again otherwise.
+
+    Some of them in memory would spare little, and stand in the way of others.
 
     Rows of a source that does not know how many there are before a piece count from 0 in each; `first_row` is then the
     number of the first of all.
@@ -47,42 +55,33 @@ class Pieces:
         self.room = room
         self.first_rows = [first_row]
         self.kept: dict[int, Piece] = {}
-        self.taken = 0
+        size = int(source.size * GROWTH)
+        self.taken = size if room.take(size) else 0
 
     def __iter__(self) -> Iterator[Piece]:
         """All of them, in order."""
-        return (piece for piece, _ in self.each(lambda _number, _piece: None))
+        return (piece for piece, _ in self.each(lambda _piece: None))
 
-    def each(self, work: Callable[[int, Piece], Result]) -> Iterator[tuple[Piece, Result]]:
-        """All of them, in order, each with what `work` makes of its number and itself, a few at once in threads.
+    def each(self, work: Callable[[Piece], Result]) -> Iterator[tuple[Piece, Result]]:
+        """All of them, in order, each with what `work` makes of it before its rows have their place among all."""
 
-        `work` sees the piece before its rows have their place among all.
-        """
-        for number, (piece, result) in enumerate(self.worked(work)):
+        def worked(job: Job) -> tuple[Piece, Result]:
+            piece = job()
+            return piece, work(piece)
+
+        for number, (piece, result) in enumerate(ahead(partial(worked, job) for job in self.jobs())):
             placed = self.kept.get(number) or self.placed(number, piece)
-            self.keep(number, placed)
+            if self.taken:
+                self.kept[number] = placed
             yield placed, result
 
-    def worked(self, work: Callable[[int, Piece], Result]) -> Iterator[tuple[Piece, Result]]:
-        """The same as they come out of the threads; a single piece needs none."""
+    def again(self, work: Callable[[int, Piece], Result]) -> Iterator[Result]:
+        """What `work` makes of the number of each piece and itself, in order. All were gone through before."""
 
-        def worked(number: int, job: Job) -> tuple[Piece, Result]:
-            piece = job()
-            return piece, work(number, piece)
+        def worked(number: int, job: Job) -> Result:
+            return work(number, self.placed(number, job()))
 
-        jobs = enumerate(self.jobs())
-        begun = list(islice(jobs, AHEAD))
-        if len(begun) < AHEAD:
-            yield from starmap(worked, begun)
-            return
-        with ThreadPoolExecutor(AHEAD, "pieces") as threads:
-            coming = deque(threads.submit(worked, *job) for job in begun)
-            try:
-                while coming:
-                    coming.extend(threads.submit(worked, *job) for job in islice(jobs, 1))
-                    yield coming.popleft().result()
-            finally:
-                threads.shutdown(cancel_futures=True)
+        return ahead(partial(worked, number, job) for number, job in enumerate(self.jobs()))
 
     def jobs(self) -> Iterator[Job]:
         """What gives each piece."""
@@ -105,15 +104,25 @@ class Pieces:
             self.first_rows.append(first + piece.records)
         return replace(piece, frame=piece.frame.with_columns(pl.col("row") + first), records=None)
 
-    def keep(self, number: int, piece: Piece) -> None:
-        """Keeps a piece, if there is room."""
-        size = int(piece.frame.estimated_size())
-        if number not in self.kept and self.room.take(size):
-            self.taken += size
-            self.kept[number] = piece
-
     def forget(self) -> None:
         """Gives back the room."""
         self.kept.clear()
         self.room.give_back(self.taken)
         self.taken = 0
+
+
+def ahead(calls: Iterable[Callable[[], Result]]) -> Iterator[Result]:
+    """What the calls return, in their order, a few of them under way at once in threads; a single one needs none."""
+    coming = iter(calls)
+    first = list(islice(coming, AHEAD))
+    if len(first) < AHEAD:
+        yield from (call() for call in first)
+        return
+    with ThreadPoolExecutor(AHEAD, "pieces") as threads:
+        begun = deque(map(threads.submit, first))
+        try:
+            while begun:
+                yield begun.popleft().result()
+                begun.extend(map(threads.submit, islice(coming, AHEAD - len(begun))))
+        finally:
+            threads.shutdown(cancel_futures=True)

@@ -74,6 +74,7 @@ class SheetFiles:
     def __init__(self, kept: Kept, found: Header) -> None:
         self.kept = kept
         self.found = found
+        self.size = sum(path.stat().st_size for path in kept.files)
         self.slices = list(self.cut(found.index + 1))
 
     def cut(self, skip: int) -> Iterator[tuple[Path, int, int, int]]:
