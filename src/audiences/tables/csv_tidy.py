@@ -55,18 +55,25 @@ class TidyFile:
     def job(self, number: int) -> Job | None:
         """See `pieces.Source`."""
         start = self.starts[number]
-        end = self.read(start)
+        end = self.read(number)
         if end == self.header:
             return None
-        if len(self.starts) == number + 1:
-            self.starts.append(start + end - self.header)
-        return partial(self.parsed, bytes(memoryview(self.buffer)[:end]))
+        text = bytes(memoryview(self.buffer)[:end])
+        if len(self.starts) > number + 1:
+            return partial(self.piece, text)  # it was proved before
+        self.starts.append(start + end - self.header)
+        return partial(self.proved, text)
 
-    def read(self, start: int) -> int:
-        """Where in the buffer the whole records end that stand in the file from `start` on. Raises Untidy."""
+    def read(self, number: int) -> int:
+        """Reads a piece; where in the buffer its records end. Raises Untidy."""
+        start = self.starts[number]
+        known = self.starts[number + 1] if len(self.starts) > number + 1 else None
+        room = memoryview(self.buffer)[self.header :]
         with self.path.open("rb", buffering=0) as file:
             file.seek(start)
-            size = file.readinto(memoryview(self.buffer)[self.header :]) or 0
+            size = file.readinto(room if known is None else room[: known - start]) or 0
+        if known is not None:
+            return self.header + size
         return self.header + size if self.header + size < len(self.buffer) else self.cut()
 
     def after_header(self, head: bytes) -> int:
@@ -99,23 +106,35 @@ class TidyFile:
             raise Untidy
         return at + len(end)
 
-    def parsed(self, text: bytes) -> Piece:
+    def proved(self, text: bytes) -> Piece:
         """The records of `text` behind its first. Raises Untidy."""
         quoted = self.marks.quote.encode() in text
         self.check_line_ends(text)
         try:
             lines, broken = self.lines_of(text, quoted=quoted)
-            frame = pl.read_csv(
-                text,
-                separator=self.marks.separator,
-                quote_char=self.marks.quote if quoted else None,
-                eol_char=self.marks.line_end[-1],
-                infer_schema=False,
-            )
+            frame = self.parsed(text)
         except PolarsError:
             raise Untidy from None
         if frame.height + 1 != lines or (broken and is_too_long(frame)):
             raise Untidy
+        return self.settled(frame)
+
+    def piece(self, text: bytes) -> Piece:
+        """The same of a text that was proved to be tidy."""
+        return self.settled(self.parsed(text))
+
+    def parsed(self, text: bytes) -> pl.DataFrame:
+        """The cells of `text`. Raises PolarsError."""
+        return pl.read_csv(
+            text,
+            separator=self.marks.separator,
+            quote_char=self.marks.quote if self.marks.quote.encode() in text else None,
+            eol_char=self.marks.line_end[-1],
+            infer_schema=False,
+        )
+
+    def settled(self, frame: pl.DataFrame) -> Piece:
+        """The piece of these records."""
         records = frame.height
         frame = frame.insert_column(0, pl.int_range(records, eager=True).alias("row"))
         return replace(settled(frame, self.found.header), records=records)
