@@ -72,12 +72,12 @@ class Clients:
     over: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
 
-    def begin(self, known: Sequence[Audience] = ()) -> None:
-        """Starts them; they go on with some of the audiences that are `known`."""
+    def begin(self, known: Sequence[Audience] = (), most: int = 1 << 30) -> None:
+        """Starts them, for so many requests each; they go on with some of the audiences that are `known`."""
         for number in range(self.count):
             mine = list(known[number :: self.count])[-AT_ONCE:]
             chance = random.Random(self.seed * 1000 + number)
-            self.threads.append(threading.Thread(target=self.work, args=(chance, mine), daemon=True))
+            self.threads.append(threading.Thread(target=self.work, args=(chance, mine, most), daemon=True))
             self.threads[-1].start()
 
     def join(self) -> None:
@@ -85,7 +85,7 @@ class Clients:
         for thread in self.threads:
             thread.join()
 
-    def work(self, chance: random.Random, mine: list[Audience], most: int = 1 << 30) -> None:
+    def work(self, chance: random.Random, mine: list[Audience], most: int) -> None:
         """One client: a change after the other until the server is gone, or it made so many."""
         with connected(self.url, self.key) as http:
             for _ in range(most):

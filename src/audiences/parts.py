@@ -32,7 +32,7 @@ from audiences.sessions import Sessions
 from audiences.settings import Settings
 from audiences.store import accounts, secret_keys
 from audiences.store.database import Database
-from audiences.store.files import FileStore, FolderStore
+from audiences.store.files import FileStore, FolderStore, sync
 from audiences.suppressions import Suppressions
 from audiences.sweep import Sweeper
 from audiences.throttle import Throttle
@@ -199,13 +199,19 @@ def check_owner(files: FileStore, database: Database) -> str:
 
 
 def prepared_folder(folder: Path) -> Path:
-    """The data folder, made if need be; nobody but its owner may look into it, since it holds people's numbers."""
+    """The data folder, made if need be; nobody but its owner may look into it, since it holds people's numbers.
+
+    One that was made stays, with all that is acknowledged in it, whenever the power fails.
+    """
     folder = folder.resolve()
+    is_new = not folder.exists()
     for path in (folder, folder / "spool", folder / "files"):
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise CannotOpen(f"The data folder {folder} cannot be made: {error.strerror}.") from None
+    if is_new:
+        sync(folder.parent)
     return folder
 
 
