@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from audiences.settings import Settings
 from audiences.store.database import Database
 from audiences.store.files import OWNER, FolderStore
 from audiences.store.schema import audience_files, drafts, suppression_lists
+
+# An export lets go of its pieces a moment after its last byte.
+LETTING_GO_S = 5.0
 
 REFERENCES = (
     audience_files.c.contacts_object,
@@ -32,6 +36,9 @@ class Swept:
 
 def swept(data: Path) -> Swept:
     """Sweeps the folder of a server that does nothing meanwhile, and looks into each corner of it."""
+    end = time.monotonic() + LETTING_GO_S
+    while any((data / "spool").iterdir()) and time.monotonic() < end:
+        time.sleep(0.01)
     with opened_database(Settings(data=data)) as database:
         store = FolderStore(data / "files")
         strays = sweep.remove_stray_files(store, database, clock.now, age_s=0)

@@ -133,15 +133,14 @@ def look(
         try:
             if alone:
                 with serving_on(folder) as server, connected(server.url, recorded.key) as http:
-                    wrong = held_against(http, audiences)
+                    return held_against(http, audiences) + swept(folder / "data").wrong
             else:
                 app = create_app(lambda: opened_parts(Settings(data=folder / "data", read_rate_limit=None)))
                 headers = {"Authorization": f"Bearer {recorded.key}"}
                 with client_in_process()(app, headers=headers) as client:
-                    wrong = held_against(client, audiences)
+                    return held_against(client, audiences) + swept(folder / "data").wrong
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a loss
             return [f"it does not start: {type(error).__name__} {error}"]
-        return wrong + swept(folder / "data").wrong
 
 
 def client_in_process() -> type[TestClient]:
