@@ -116,7 +116,7 @@ class Target:
         records = enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 1)
         expected = [(number, *record) for number, record in records if number > 1]
         told = self.try_file(text.encode(codec), piece_bytes)
-        if told is not None and "\\" not in text:  # which may be an escape
+        if told is not None and not set(text) & set("\\'"):  # which may be taken for an escape, and for quotes
             assert told.rows == expected, f"read {told.rows}, written {expected}"
 
     def try_file(self, data: bytes, piece_bytes: int) -> Told | None:
