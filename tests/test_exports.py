@@ -827,7 +827,10 @@ def test_the_seconds_of_a_workbook_are_those_of_its_packing(engine: Engine, fold
 
 
 def test_what_the_engine_refuses_is_said_of_the_export(engine: Engine) -> None:
-    for error, refusal in ((duckdb.OutOfMemoryException(""), EngineFull), (duckdb.Error("No space left"), DiskFull)):
+    for error, refusal in (
+        (duckdb.OutOfMemoryException(""), EngineFull),
+        (duckdb.Error("No space left on device"), DiskFull),
+    ):
         with pytest.raises(refusal, match="export") as refused, work.connected(engine):
             raise error
         assert "upload" not in refused.value.message
