@@ -10,7 +10,7 @@ from campaigns.outcome import Outcome
 @pytest.mark.embedded
 def test_acknowledged_audiences_survive_kill_9_and_nothing_else_is_left() -> None:
     outcome = Outcome("crashes", seed=1)
-    crash(outcome, kills=2, start_s=20)
+    crash(outcome, kills=3, start_s=20)
     assert outcome.losses == []
     assert int(outcome.figures["requests acknowledged"]) > 0
     assert int(outcome.figures["requests cut off"]) > 0
