@@ -136,6 +136,12 @@ class Client:
         if found != file.counts:
             raise WrongAnswer(f"{file.path.name}: the report says {found}, the file holds {file.counts}.")
 
+    def get(self, target: str) -> dict[str, Any]:
+        """The answer to a GET. Raises WrongAnswer for any but 200."""
+        self.connection.request("GET", target, headers=self.headers)
+        status, body = self._answer()
+        return _checked(status, 200, body)
+
     def page(self, audience: str, query: Mapping[str, str]) -> Page:
         """A page of an audience's contacts. Raises WrongAnswer for any answer but 200."""
         target = f"/audiences/{audience}/contacts?{urlencode(query)}"

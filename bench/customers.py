@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import csv
 import functools
+import gzip
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -45,6 +48,7 @@ class File:
 
     path: Path
     rows: int
+    malformed: int = 0
 
     @property
     def bytes(self) -> int:
@@ -57,9 +61,9 @@ class File:
         hundreds = self.rows // 100
         return {
             "rows": self.rows,
-            "accepted": CONTACTS_IN_HUNDRED * hundreds,
+            "accepted": CONTACTS_IN_HUNDRED * hundreds - self.malformed,
             "duplicates": hundreds,
-            "rejected": 3 * hundreds,
+            "rejected": 3 * hundreds + self.malformed,
         }
 
 
@@ -71,6 +75,28 @@ def csv_file(rows: int, first: int = 0) -> File:
     rows = max(100, rows // 100 * 100)
     name = f"customers-{rows}" + (f"-from-{first}" if first else "")
     return File(_made_once(name, ".csv", lambda path: _write_csv(path, first, first + rows)), rows)
+
+
+def wide_file(rows: int, columns: int) -> File:
+    """A CSV file of so many columns: the six, and short texts."""
+    rows = max(100, rows // 100 * 100)
+    texts = (f"chr(97 + ((i + {place}) % 26)::INTEGER) || (i * {place} % 9973)" for place in range(7, columns + 1))
+    further = ", ".join(f"{text} AS column_{place}" for place, text in enumerate(texts, start=7))
+    statement = CUSTOMERS.format(first=0, end=rows).replace("AS amount\n", f"AS amount, {further}\n")
+    return File(_made_once(f"customers-{rows}-by-{columns}", ".csv", partial(_copy, statement)), rows)
+
+
+def messy_file(rows: int) -> File:
+    """A CSV file of numbers in five spellings, with needless quotes, and a malformed line in 100,000."""
+    rows = max(100, rows // 100 * 100)
+    malformed = max(1, rows // 100_000)
+    return File(_made_once(f"messy-{rows}", ".csv", lambda path: _write_messy(path, rows)), rows, malformed)
+
+
+def packed_file(rows: int) -> File:
+    """The CSV file of so many rows, as gzip."""
+    plain = csv_file(rows)
+    return File(_made_once(f"customers-{plain.rows}", ".csv.gz", lambda path: _pack(path, plain.path)), plain.rows)
 
 
 def contacts_file(contacts: int) -> File:
@@ -113,6 +139,22 @@ def _write_csv(path: Path, first: int, end: int) -> None:
         connection.execute(f"COPY ({CUSTOMERS.format(first=first, end=end)}) TO '{path}' (FORMAT csv, HEADER)")
 
 
+def _copy(statement: str, path: Path) -> None:
+    with _macros() as connection:
+        connection.execute(f"COPY ({statement}) TO '{path}' (FORMAT csv, HEADER)")
+
+
+def _write_messy(path: Path, rows: int) -> None:
+    lines = MESSY.format(customers=CUSTOMERS.format(first=0, end=rows).replace("SELECT\n", "SELECT i,\n", 1))
+    with _macros() as connection:
+        connection.execute(f"COPY ({lines}) TO '{path}' (FORMAT csv, HEADER false, DELIMITER '\x01', QUOTE '')")
+
+
+def _pack(path: Path, source: Path) -> None:
+    with source.open("rb") as plain, gzip.open(path, "wb", compresslevel=6) as packed:
+        shutil.copyfileobj(plain, packed, 1 << 20)
+
+
 def _write_opt_outs(path: Path, rows: int, half: int) -> None:
     step = rows // 100 * CONTACTS_IN_HUNDRED // half
     statement = OPT_OUTS.format(rows=rows, half=half, step=step)
@@ -152,6 +194,25 @@ CUSTOMERS = """
         cities(spread(i, 900)) AS city,
         printf('%.2f', spread(i, 5000) / 37.0) AS amount
     FROM (SELECT range AS i FROM range({first}, {end}))
+    ORDER BY i
+"""
+
+# The same lists as they are kept by hand: every fifth number as it is, the others in four spellings; the row of a
+# hundred thousand that no pattern of a hundred touches has a cell too many.
+MESSY = """
+    SELECT line FROM (
+        SELECT -1 AS i, 'phone1,first_name,last_name,email,city,amount' AS line
+        UNION ALL
+        SELECT i, concat_ws(',',
+            CASE WHEN phone1 IS NULL OR length(phone1) < 8 THEN coalesce(phone1, '')
+                 WHEN starts_with(phone1, '+') OR i % 5 = 0 THEN phone1
+                 WHEN i % 5 = 1 THEN '+' || left(phone1, 3) || ' ' || phone1[4:6] || ' ' || phone1[7:]
+                 WHEN i % 5 = 2 THEN '00' || left(phone1, 4) || '-' || phone1[5:]
+                 WHEN i % 5 = 3 THEN '(+' || left(phone1, 3) || ') ' || phone1[4:7] || '.' || phone1[8:]
+                 ELSE '" ' || phone1 || ' "' END,
+            first_name, last_name, email, '"' || city || '"', amount)
+            || CASE WHEN i % 100000 = 99 THEN ',surplus' ELSE '' END
+        FROM ({customers}))
     ORDER BY i
 """
 

@@ -68,7 +68,7 @@ def pages(plan: Plan, record: Record) -> None:
 
     First as the audience is, then with filters, then with numbers suppressed.
     """
-    file = customers.contacts_file(plan.rows(300_000 if plan.quick else 10 * MILLION))
+    file = customers.contacts_file(plan.rows(10 * MILLION))
     listed = customers.opt_outs(file, min(OPT_OUTS, file.counts["accepted"] // 3))
     folder = plan.folder / record.cell
     key = service.prepared(folder)

@@ -48,6 +48,7 @@ class Record:
     cell: str
     runs: list[dict[str, Any]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    steps: dict[str, float] = field(default_factory=dict)
 
     def add(self, who: str, **measured: float) -> None:
         """Takes down one run."""
@@ -61,10 +62,11 @@ class Record:
         """The median of these."""
         return statistics.median(self.values(who, measure))
 
-    def compare(self, measure: str, other: str, target: Target | None = None, remark: str = "") -> None:
-        """A line: ours beside `other` in seconds. The ratio is ours to theirs, or with `at least` theirs to ours."""
+    def compare(
+        self, measure: str, other: str, target: Target | None = None, remark: str = "", *, faster: bool = False
+    ) -> None:
+        """A line: ours beside `other`, in seconds, and ours to theirs; where we are `faster`, theirs to ours."""
         ours, theirs = self.median("ours"), self.median(other)
-        faster = target is not None and target.direction == "at least"
         ratio = theirs / ours if faster else ours / theirs
         self.line(measure, "s", ours, other_name=other, other=theirs, ratio=ratio, target=target, remark=remark)
 
@@ -78,7 +80,7 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
-        return {"lines": [asdict(line) for line in self.lines], "runs": self.runs}
+        return {"lines": [asdict(line) for line in self.lines], "runs": self.runs, "steps": self.steps}
 
 
 def quantile(values: Sequence[float], percent: int) -> float:

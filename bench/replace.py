@@ -33,7 +33,7 @@ def replace(plan: Plan, record: Record) -> None:
     with service.served(folder, key) as server, server.client() as client:
         standing = client.checked_upload(files.whole).data["id"]
         replaced(client, standing, files.whole)
-        for number in range(plan.rounds):
+        for number in range(plan.rounds(3)):
             one_round(client, standing, files, ("PUT", "POST") if number % 2 else ("POST", "PUT"), record)
     target = Target("at most", 1.05)
     record.compare("PUT / POST of the same file", "POST", target, remark=f"{files.whole.rows:,} rows")
@@ -43,7 +43,7 @@ def replace(plan: Plan, record: Record) -> None:
 
 def generated(plan: Plan) -> Files:
     """The files, of which the second goes on where the first ends."""
-    whole = customers.csv_file(plan.rows(100_000 if plan.quick else MILLION) // 200 * 200)
+    whole = customers.csv_file(plan.rows(MILLION) // 200 * 200)
     return Files(whole, customers.csv_file(whole.rows // 5, first=whole.rows))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from bench import process
 from bench.client import Client
@@ -36,6 +38,8 @@ class Server:
     pid: int
     address: str
     key: str
+    folder: Path | None = None
+    metrics: str = ""
 
     def client(self) -> Client:
         """A new caller of it."""
@@ -44,6 +48,10 @@ class Server:
     def cpu_seconds(self) -> float:
         """User and system seconds it has used so far, its ended children included."""
         return process.cpu_seconds(self.pid)
+
+    def stored_bytes(self) -> int:
+        """Bytes of contacts and rejects in its data folder."""
+        return sum(path.stat().st_size for path in (self.folder or Path("/nowhere")).glob("files/??/*"))
 
     def ready(self) -> bool:
         """Whether /readyz answers 200."""
@@ -70,8 +78,24 @@ def prepared(folder: Path) -> str:
 def served(folder: Path, key: str) -> Iterator[Server]:
     """Our server on a data folder, at the default settings but for the rate limits."""
     command = [*_ours("serve", "--port", "0"), "--data", str(folder)]
-    with _running(command, folder.with_suffix(".log"), _environment(), _our_address) as (pid, address):
-        yield Server(pid, address, key)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        metrics = f"127.0.0.1:{listener.getsockname()[1]}"
+    environment = _environment() | {"AUDIENCES_METRICS_ADDRESS": metrics}
+    with _running(command, folder.with_suffix(".log"), environment, _our_address) as (pid, address):
+        yield Server(pid, address, key, folder, metrics)
+
+
+def steps(server: Server) -> dict[str, float]:
+    """Mean seconds of each step of the uploads so far, as the server's own metrics tell them to an operator."""
+    with urlopen(f"http://{server.metrics}/metrics") as answer:
+        text = answer.read().decode()
+    pattern = r'^audiences_step_seconds_{}{{step="(\w+)"}} (\S+)$'
+    sums, counts = (
+        {name: float(value) for name, value in re.findall(pattern.format(what), text, re.MULTILINE)}
+        for what in ("sum", "count")
+    )
+    return {name: sums[name] / counts[name] for name in sums}
 
 
 @contextmanager

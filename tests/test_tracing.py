@@ -33,7 +33,7 @@ from support import Client, until
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLED = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
 SHEET = "phone1,note\n442079832100,hello\n442079832101,there\nnobody,here\n"
-STEPS = ["receive", "sniff", "read", "deduplicate", "write", "publish"]
+STEPS = ["receive", "sniff", "read", "deduplicate", "write", "sync", "commit"]
 SERVER, ERROR = 2, 2  # the kind of a span, and the code of its status
 
 

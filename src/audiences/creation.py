@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 
 import msgspec
@@ -129,13 +130,16 @@ class Creation:
         paths = {"contacts": judged.kept.contacts, "rejects": judged.kept.rejects}
         there = {kind: path for kind, path in paths.items() if path is not None}
         size = sum(path.stat().st_size for path in there.values())
-        with self.judge.step("publish"), stored_together(self.files, there) as objects:
+        with ExitStack() as stack:
+            with self.judge.step("sync"):
+                objects = stack.enter_context(stored_together(self.files, there))
 
             def finish(connection: Connection, audience_id: int) -> None:
                 commit(connection, audience_id)
                 objects.check_age()
 
-            return store(row_of(judged, size, objects), finish)
+            with self.judge.step("commit"):
+                return store(row_of(judged, size, objects), finish)
 
     def insert(self, account: int, name: str, file: FileRow, commit: Commit) -> int:
         """The commit point. An id that was ever used is not used again: the next one is tried."""

@@ -97,7 +97,7 @@ class Inbox:
         try:
             with disk_errors_refused(), self.metrics.running.track_inprogress():
                 folder.mkdir()
-                with tracing.span("receive"):
+                with tracing.span("receive"), self.metrics.step("receive"):
                     upload = await self.read_form(request, folder, required)
                 yield upload
         finally:

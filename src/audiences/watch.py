@@ -42,7 +42,7 @@ class Metrics:
         )
         self.steps = Histogram(
             "audiences_step_seconds",
-            "Seconds of a step of an upload",
+            "Seconds of a step of an upload: receive, sniff, read, judge, deduplicate, write, sync, commit",
             ["step"],
             buckets=BUCKETS,
             registry=self.registry,

@@ -1,0 +1,129 @@
+"""What a user would pick instead, each started as its own documentation says, and timed over the same file."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import httpx
+import psycopg
+
+from bench.machine import ROOT
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+COLUMNS = ("phone1", "first_name", "last_name", "email", "city", "amount")
+CHUNK_BYTES = 1 << 20
+POLL_S = 0.05
+WITHIN_S = 600
+
+
+class PeerFailed(Exception):
+    """A peer did not do what it was asked."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A PostgreSQL with durable commits, as it comes."""
+
+    address: str
+
+    def copy(self, path: Path) -> float:
+        """Seconds to COPY a CSV file into a new table of text columns, its commit included."""
+        with psycopg.connect(self.address) as connection:
+            connection.execute("DROP TABLE IF EXISTS customers")
+            connection.execute("CREATE TABLE customers (" + ", ".join(f"{name} text" for name in COLUMNS) + ")")
+            connection.commit()
+            begun = time.perf_counter()
+            statement = "COPY customers FROM STDIN (FORMAT csv, HEADER)"
+            with path.open("rb") as file, connection.cursor().copy(statement) as copy:
+                while chunk := file.read(CHUNK_BYTES):
+                    copy.write(chunk)
+            connection.commit()
+            return time.perf_counter() - begun
+
+
+@contextmanager
+def postgres() -> Iterator[Database]:
+    """The server that the tests use, too."""
+    from postgres_server import postgres_server
+
+    with postgres_server() as server:
+        yield Database(server.database())
+
+
+def datasette(path: Path, rows: int, folder: Path) -> float:
+    """Seconds from the first byte of an upload until all its rows are in the database. Raises PeerFailed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    database = folder / "peer.db"
+    database.unlink(missing_ok=True)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "datasette", str(database), "--create", "--root", "-p", str(port)]
+    with tempfile.TemporaryFile("w+") as said:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1", "XDG_RUNTIME_DIR": str(folder)}
+        running = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
+        try:
+            return _uploaded(f"http://127.0.0.1:{port}", _token(said, running), path, rows)
+        finally:
+            running.terminate()
+            running.wait()
+
+
+def _token(said: IO[str], running: subprocess.Popen[bytes]) -> str:
+    """What signs the root user in, which the server prints as it starts."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and running.poll() is None:
+        said.seek(0)
+        if (match := re.search(r"auth-token\?token=(\w+)", said.read())) is not None:
+            return match[1]
+        time.sleep(POLL_S)
+    said.seek(0)
+    raise PeerFailed(f"datasette did not start: {said.read()[-1000:]}")
+
+
+def _uploaded(address: str, token: str, path: Path, rows: int) -> float:
+    with httpx.Client(base_url=address, timeout=WITHIN_S) as http:
+        until(lambda: _answers(http))
+        http.get("/-/auth-token", params={"token": token})
+        page = http.get("/-/upload-csvs").text
+        match = re.search(r'name="csrftoken" value="([^"]+)"', page)
+        if match is None:
+            raise PeerFailed(f"datasette shows no form: {page[:300]}")
+        begun = time.perf_counter()
+        with path.open("rb") as file:
+            http.post("/-/upload-csvs", data={"csrftoken": match[1], "xhr": "1"}, files={"csv": (path.name, file)})
+        until(lambda: _rows(http, path.stem) == rows)
+        return time.perf_counter() - begun
+
+
+def _answers(http: httpx.Client) -> bool:
+    try:
+        return http.get("/-/versions.json").is_success
+    except httpx.TransportError:
+        return False
+
+
+def _rows(http: httpx.Client, table: str) -> int:
+    answer = http.get("/peer.json", params={"sql": f'select count(*) as n from "{table}"', "_shape": "array"})
+    return int(answer.json()[0]["n"]) if answer.is_success and answer.json() else 0
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Returns once `holds` says so. Raises PeerFailed."""
+    deadline = time.monotonic() + WITHIN_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise PeerFailed("it took longer than ten minutes")
+        time.sleep(POLL_S)
