@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import phonenumbers
 import polars as pl
 from phonenumbers import PhoneMetadata, PhoneNumberFormat, PhoneNumberType
 
-from audiences import phones, reference
+from audiences import numbering, phones, reference
 from audiences.errors import Reason
 from audiences.numbering import patterns
 from audiences.numbering.dialling import KNOWN_DIGITS
@@ -43,6 +44,17 @@ class Difference:
     found: reference.Judgement
 
 
+def frame(connection: duckdb.DuckDBPyConnection, table: str) -> pl.DataFrame:
+    """A table of the connection's."""
+    relation: Any = connection.sql(f"FROM {table}")
+    return pl.DataFrame(relation)
+
+
+def plan_of(connection: duckdb.DuckDBPyConnection) -> Plan:
+    """The plan that is in the connection's tables, in memory of its own."""
+    return Plan.of({table.name: frame(connection, table.name) for table in numbering.TABLES})
+
+
 def differences(
     connection: duckdb.DuckDBPyConnection,
     texts: Iterable[str | None],
@@ -69,7 +81,7 @@ def fast(
     exact: bool = False,
 ) -> list[reference.Judgement]:
     """What `phones.judge` says of each of `texts`, in their order; asserts that it says one thing of each."""
-    plan = Plan.of(connection)
+    plan = plan_of(connection)
     judged = phones.judge(plan, pl.Series(texts, dtype=pl.String), default_region=region, exact=exact)
     assert (judged.height, judged.columns) == (len(texts), list(phones.VERDICT))
     places = plan.places.rows()

@@ -843,7 +843,7 @@ def test_digits_of_another_number_are_left_alone(service: Service, text: str) ->
 def stands_in(service: Service, text: str, phone: str = NUMBER) -> bool:
     """Whether the number stands in the text."""
     with service.parts.engine.connection() as connection:
-        pattern = spellings.pattern(connection, int(phone))
+        pattern = spellings.pattern(service.parts.engine.plan.patterns, int(phone))
         return connection.execute("SELECT regexp_matches($1, $2)", [text, pattern]).fetchone() == (True,)
 
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 import phone_cases as cases
 from audiences import layout, numbering, phones, reference, regions
 from audiences.errors import InvalidField, Reason
-from audiences.numbering.frames import Plan
 
 LONDON = "442079460958"
 
@@ -284,7 +283,7 @@ def test_one_wrong_digit_in_the_routes_is_found(connection: duckdb.DuckDBPyConne
 def test_many_rows_have_a_verdict_each(connection: duckdb.DuckDBPyConnection) -> None:
     """The three ways of judging leave no row without one, and take none for another."""
     digits = pl.select(text=(440000000000 + pl.int_range(250_000) * 7919).cast(pl.String))["text"]
-    judged = phones.judge(Plan.of(connection), digits)
+    judged = phones.judge(cases.plan_of(connection), digits)
     assert judged.select(pl.col("phone").is_null().sum()).item() == judged["reason"].count()
     assert (judged["phone"].is_null() == judged["place"].is_null()).all()
     assert judged.filter(pl.col("phone").is_not_null() & (pl.col("phone").cast(pl.String) != digits)).height < 250_000
@@ -296,7 +295,7 @@ def test_many_rows_have_a_verdict_each(connection: duckdb.DuckDBPyConnection) ->
 def test_a_spelling_is_judged_alike_among_many_and_among_few(connection: duckdb.DuckDBPyConnection, spell: str) -> None:
     """What is quick for many rows must not read them otherwise than what reads a few."""
     texts = [spell.format(442079460958 + number) for number in range(phones.FEW_ROWS + 1)]
-    plan = Plan.of(connection)
+    plan = cases.plan_of(connection)
     many, few = phones.judge(plan, pl.Series(texts)), phones.judge(plan, pl.Series(texts[:100]))
     assert many.head(100).rows() == few.rows()
     assert not cases.differences(connection, texts[:100])
@@ -308,7 +307,7 @@ def test_an_empty_column_gives_no_verdict(connection: duckdb.DuckDBPyConnection)
 
 def test_other_phone_columns_are_normalised_or_left_alone(connection: duckdb.DuckDBPyConnection) -> None:
     texts = pl.Series(["+44 20 7946 0958", "ask her", None, "", "020 7946 0958"])
-    kept = phones.normalise(Plan.of(connection), texts, default_region="gb")
+    kept = phones.normalise(cases.plan_of(connection), texts, default_region="gb")
     assert kept.to_list() == [LONDON, "ask her", None, "", LONDON]
     assert (layout.PHONE_COLUMNS[0], layout.PHONE_COLUMNS[-1]) == ("phone2", "phone9")
 
@@ -326,4 +325,4 @@ def test_an_unknown_region_is_refused_with_what_to_send(connection: duckdb.DuckD
         regions.check_region(code)
     assert refused.value.field == "default_region"
     with pytest.raises(InvalidField):
-        phones.judge(Plan.of(connection), pl.Series([LONDON]), default_region=code)
+        phones.judge(cases.plan_of(connection), pl.Series([LONDON]), default_region=code)

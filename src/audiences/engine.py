@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +24,6 @@ import duckdb
 from audiences import disk, numbering
 from audiences.errors import DiskFull, EngineFull
 from audiences.known import Known
-from audiences.layout import ZONE_SEPARATOR
 from audiences.room import Room
 from audiences.settings import MIB, Settings
 from audiences.turns import Turn, Turns
@@ -112,7 +111,7 @@ class Reads:
 
 
 class Engine:
-    """An open DuckDB with the numbering plan in it."""
+    """An open DuckDB, and the numbering plan."""
 
     def __init__(self, settings: Settings, folder: Path, metrics: Metrics | None = None) -> None:
         cache = cache_folder(folder)
@@ -129,6 +128,8 @@ class Engine:
         # What uploads keep of their files in memory: rows to be written, and the verdicts on all.
         self.piece_room = Room(int(settings.memory_limit * PIECES_SHARE))
         self.verdict_room = Room(int(settings.memory_limit * VERDICTS_SHARE))
+        self.cache = cache
+        numbering.prepared(cache)
         self.own_plan: Plan | None = None
         self.plan_turn = threading.Lock()
         self.database = duckdb.connect(
@@ -141,7 +142,6 @@ class Engine:
                 "autoload_known_extensions": "false",
             },
         )
-        numbering.load(self.database, cache)
         allowed = [f"{place.resolve()}/" for place in (folder / "spool", folder / "files", folder / "copies", cache)]
         self.database.execute("SET allowed_directories = ?", [allowed])
         self.database.execute("SET enable_external_access = false")
@@ -182,20 +182,14 @@ class Engine:
         """The numbering plan, for `phones`."""
         with self.plan_turn:
             if self.own_plan is None:
-                from audiences.numbering.frames import Plan
-
-                with closing(self.database.cursor()) as cursor:
-                    self.own_plan = Plan.of(cursor)
+                self.own_plan = read_plan(self.cache)
             return self.own_plan
 
     @cached_property
     def zones(self) -> list[str]:
         """Every value that a column of time zones can have."""
-        with self.connection() as connection:
-            found = connection.execute(
-                f"SELECT DISTINCT array_to_string(time_zones, '{ZONE_SEPARATOR}') FROM numbering_places"
-            ).fetchall()
-            return [row[0] for row in found]
+        zones: list[str] = self.plan.places["time_zones"].unique().to_list()
+        return zones
 
     def reachable(self) -> bool:
         """Whether a statement can be run."""
@@ -205,6 +199,18 @@ class Engine:
     def close(self) -> None:
         """Ends the database; nothing in it was meant to stay."""
         self.database.close()
+
+
+def read_plan(cache: Path) -> Plan:
+    """The numbering plan in that folder; where its file is damaged, it is made anew."""
+    from polars.exceptions import PolarsError
+
+    from audiences.numbering.frames import Plan
+
+    try:
+        return Plan.read(numbering.prepared(cache))
+    except PolarsError:
+        return Plan.read(numbering.prepared(cache, anew=True))
 
 
 async def to_the_end(work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - `work`'s

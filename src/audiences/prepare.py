@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import duckdb
-
 from audiences.engine import cache_folder
-from audiences.numbering import load
+from audiences.numbering import prepared
 
 if __name__ == "__main__":
-    load(duckdb.connect(), cache_folder(Path()))
+    prepared(cache_folder(Path()))

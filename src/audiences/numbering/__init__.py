@@ -8,7 +8,8 @@
 - `characters` are the digits, blanks and invisible characters beyond ASCII;
 - `tables` has all of it as rows.
 
-`load` puts the rows into a database, out of a file where an earlier start has left one.
+The rows are kept in a file from one start to the next: `prepared` sees to it that it is there, `frames` has its tables
+in memory, and `load` puts them into a database.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import phonenumbers
 from audiences.numbering import tables
 from audiences.numbering.tables import TABLES, Row, Table
 
-__all__ = ["TABLES", "cache_name", "load"]
+__all__ = ["TABLES", "cache_name", "load", "prepared"]
 
 
 Build = Callable[[], dict[str, list[Row]]]
@@ -46,6 +47,14 @@ def load(connection: duckdb.DuckDBPyConnection, cache: Path | None, *, build: Bu
     except duckdb.Error:
         _write(path, build)
         _read(connection, path)
+
+
+def prepared(cache: Path, *, anew: bool = False, build: Build = tables.build) -> Path:
+    """The file of the tables in the folder `cache`; made where there is none, or, damaged as it is, `anew`."""
+    path = cache / cache_name()
+    if anew or not path.exists():
+        _write(path, build)
+    return path
 
 
 def cache_name() -> str:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import duckdb
 import polars as pl
 
 from audiences.layout import ZONE_SEPARATOR
@@ -58,21 +57,31 @@ class Plan:
     patterns: Mapping[str, str]
 
     @classmethod
-    def of(cls, connection: duckdb.DuckDBPyConnection) -> Plan:
-        """The tables that `numbering.load` left in the connection's database."""
-        routes = _table(connection, "FROM numbering_routes ORDER BY region, lo")
+    def of(cls, tables: Mapping[str, pl.DataFrame]) -> Plan:
+        """The plan that the tables of `tables.TABLES` are, by their names."""
+        routes = tables["numbering_routes"].sort("region", "lo")
         by_region = routes.partition_by("region", as_dict=True, include_key=False)
         return cls(
-            numbers=Intervals.of(_table(connection, "FROM numbering_plan ORDER BY lo")),
-            places=_places(_table(connection, "FROM numbering_places ORDER BY place")),
+            numbers=Intervals.of(tables["numbering_plan"].sort("lo")),
+            places=_places(tables["numbering_places"].sort("place")),
             routes={str(region): Intervals.of(table) for (region,), table in by_region.items()},
-            patterns=dict(connection.execute("FROM numbering_characters").fetchall()),
+            patterns=dict(tables["numbering_characters"].rows()),
         )
 
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """The plan in the file of `numbering.prepared`. Raises PolarsError for a damaged one."""
+        whole = pl.read_parquet(path)
+        return cls.of({name: whole.select(pl.col(name).explode()).unnest(name) for name in whole.columns})
 
-def _table(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
-    relation: Any = connection.sql(query)
-    return pl.DataFrame(relation)
+    def place_of(self, phone: int) -> tuple[str | None, str | None, list[str]]:
+        """Country, line type and time zones of E.164 digits; nothing of a number that is not valid."""
+        key = pl.lit(phone, pl.UInt64)
+        place = pl.select(row=self.numbers.row(key)).select(self.numbers.at("place", "row")).item()
+        if place is None:
+            return None, None, []
+        country, line_type, zones = self.places.row(place)
+        return country, line_type, zones.split(ZONE_SEPARATOR)
 
 
 def _places(table: pl.DataFrame) -> pl.DataFrame:

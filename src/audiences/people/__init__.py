@@ -94,7 +94,7 @@ class People:
     def held(self, account: int, phone: int, files: Sequence[Kept]) -> Held:
         """All that the account holds on the number; at most `MAX_ROWS` rows and cells of the files. Raises NotReady."""
         with self.engine.connection() as connection:
-            country, line_type, time_zones = known(connection, phone)
+            country, line_type, time_zones = self.engine.plan.place_of(phone)
             since = self.suppressed_since(connection, account, phone)
             found = Held(
                 phone=str(phone),
@@ -108,7 +108,7 @@ class People:
                 cells=[],
                 more=False,
             )
-            sought = Sought(phone, spellings.pattern(connection, phone))
+            sought = Sought(phone, spellings.pattern(self.engine.plan.patterns, phone))
         for file in files:
             if found.more:
                 break
@@ -121,8 +121,7 @@ class People:
 
     def is_valid(self, phone: int) -> bool:
         """Whether the numbering plan has the number."""
-        with self.engine.connection() as connection:
-            return known(connection, phone)[0] is not None
+        return self.engine.plan.place_of(phone)[0] is not None
 
     def erase(self, account: int, phone: int, hold: Hold, commit: Commit) -> Erased:
         """Erases the number from everything that the account holds; what was erased.
@@ -135,7 +134,7 @@ class People:
             with self.engine.connection() as connection:
                 self.suppressions.forget(connection, account, phone, folder)
                 since = self.suppressed_since(connection, account, phone)
-                sought = Sought(phone, spellings.pattern(connection, phone))
+                sought = Sought(phone, spellings.pattern(self.engine.plan.patterns, phone))
             return Erasure(self, account, sought, folder, hold).carry_out(commit, suppressed=since is not None)
 
     def suppressed_since(self, connection: DuckDBPyConnection, account: int, phone: int) -> int | None:
@@ -150,18 +149,6 @@ class People:
             return since  # type: ignore[no-any-return]
 
         return on_current(partial(self.suppressions.current, account), read)
-
-
-def known(connection: DuckDBPyConnection, phone: int) -> tuple[str | None, str | None, list[str]]:
-    """What the numbering plan says of the number: country, line type, time zones; nothing of one that is not valid."""
-    found = connection.execute(
-        """
-        SELECT country, line_type, time_zones FROM numbering_places
-        JOIN (SELECT place FROM numbering_plan WHERE lo <= $1::UBIGINT ORDER BY lo DESC LIMIT 1) USING (place)
-        """,
-        [phone],
-    ).fetchone()
-    return found or (None, None, [])
 
 
 def add_rows(connection: DuckDBPyConnection, file: Kept, sought: Sought, found: Held) -> None:

@@ -8,8 +8,9 @@ texts it would stand in those of many people (postcodes, orders, prices).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import phonenumbers
-from duckdb import DuckDBPyConnection
 from phonenumbers import NumberParseException, PhoneNumber
 
 # What the cleaning of a phone takes away (contract, what a valid phone is), and every kind of dash.
@@ -27,9 +28,12 @@ def is_short(phone: int) -> bool:
     return len(str(phone)) < ANYWHERE_DIGITS
 
 
-def pattern(connection: DuckDBPyConnection, phone: int) -> str:
-    """The regular expression (RE2) that a text matches somewhere if the number of these E.164 digits stands in it."""
-    beyond_ascii = dict(connection.execute("SELECT name, pattern[2:-2] FROM numbering_characters").fetchall())
+def pattern(patterns: Mapping[str, str], phone: int) -> str:
+    """The regular expression (RE2) that a text matches somewhere if the number of these E.164 digits stands in it.
+
+    `patterns` are those of the numbering plan.
+    """
+    beyond_ascii = {name: pattern.removeprefix("[").removesuffix("]") for name, pattern in patterns.items()}
     between = f"[{BETWEEN}{beyond_ascii['blank']}{beyond_ascii['invisible']}]*"
     no_digit = f"[^0-9{beyond_ascii['digit']}]"
     begin, end = f"(?:^|{no_digit})", f"(?:$|{no_digit})"
