@@ -245,7 +245,7 @@ def test_one_address_has_one_spelling() -> None:
 @pytest.mark.parametrize(
     "text",
     ["eleven char", "x" * 1025, "somebody@example.com", "SOMEBODY@example.com", "Password1234", "aaaaaaaaaaaaaaaa",
-     "abababababababab", "u\u0308" * 11],
+     "abababababababab", "u\u0308" * 11, "Audiences2026!", "phone-console-admin", "Welcome, Admin 1"],
 )  # fmt: skip
 def test_a_weak_password_is_refused_with_what_to_do(text: str) -> None:
     with pytest.raises(users.WeakPassword, match=r"^(Use|This is one of the passwords that are tried first\. Use) "):

@@ -24,7 +24,8 @@ One upload, top to bottom, is the order in which to read the package::
     library     the audiences there are; `pages` reads their rows (`nearby` those that come next, by what
                 is `known` of their `row_groups`), `exports` all of them, `calling` says whom to call
     store       contracts and backends: catalog (SQLite, PostgreSQL), files (a folder, S3 through a cache of copies)
-    answer      the JSON of every reply and every refusal, one shape; also `coding`, `conditional`
+    answer      the JSON of every reply and every refusal, one shape; also `coding`, `conditional`; `browsers` is what
+                all answers tell a browser
 
 Beside an upload: `changes` (rename, delete, restore), `suppressions` (the do-not-contact list; `suppressed` holds it
 against numbers, `given` is what a request adds to it), `people` (what is held on one number, and its erasure),
@@ -37,10 +38,9 @@ Around it: `settings` (every knob), `room` (memory that uploads share, or pages)
 why a row is refused), `disk` (what one says that is full or fails), `parts` (the opened pieces that a request may use),
 `engine` (DuckDB; in `turns` stands whose work is next in it), `models` (the shapes of answers), `openapi` (the
 description of the routes), `watch` (logs and metrics), `tracing` (traces, with `spans`), `allocator` (how the C library
-hands out memory), `sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli` with
-`operator_commands`, and `backup` (everything that is stored, saved and restored) on the stores as they are opened
-`beside` a server.
-
+hands out memory), `exposure` (what passes in the clear), `sweep` (what is deleted, when, and why that is safe), `app`
+(create_app), `cli` with `operator_commands`, and `backup` (everything that is stored, saved and restored) on the stores
+as they are opened `beside` a server.
 
 On the other side of the wire: `client` (a typed client of the API), and the commands `push` and `export` on top of it
 (`remote`, `progress`).

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Mounted
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audiences import answer, coding, conditional, door, openapi, tracing
+from audiences import answer, browsers, coding, conditional, door, openapi, tracing
 from audiences.answer import Reply
 from audiences.console import front
 from audiences.errors import MethodNotAllowed, Refusal, ServerError, UnknownPath
@@ -160,7 +160,7 @@ class Exchange:
         self.scope = scope
         self.plain_send = send
         self.id = request_id(given)
-        self.state: dict[str, object] = {"headers": {}, "route": UNKNOWN, "id": self.id}
+        self.state: dict[str, object] = {"headers": {}, "route": UNKNOWN, "id": self.id, "who": {}}
         self.method = scope["method"] if scope["method"] in METHODS else OTHER
         self.span: RequestSpan | None = None
         self.begun = time.perf_counter()
@@ -180,7 +180,8 @@ class Exchange:
     def headers(self, present: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """What every answer carries, but for what this one has already."""
         names = {name.lower() for name, _ in present}
-        ours = {"x-request-id": self.id} | dict(self.state["headers"])  # type: ignore[call-overload]
+        ours = dict(self.state["headers"]) | {"x-request-id": self.id}  # type: ignore[call-overload]
+        ours |= browsers.headers(self.scope["app"].state.parts.settings)
         pairs = [(name.lower().encode(), value.encode()) for name, value in ours.items()]
         return [pair for pair in pairs if pair[0] not in names]
 
@@ -207,6 +208,7 @@ class Exchange:
             status=self.status,
             milliseconds=round(seconds * 1000, 1),
             sent_bytes=self.sent,
+            **dict(self.state["who"]),  # type: ignore[call-overload]
             **self.traced(route),
         )
 

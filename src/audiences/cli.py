@@ -72,10 +72,14 @@ def serve(
     data: Data = None,
 ) -> None:
     """Serve the API and the console on the embedded stores, until interrupted."""
-    from audiences import server, watch
+    import os
+
+    from audiences import exposure, server, watch
 
     chosen = read(data)
     watch.configure_logging()
+    for whom, advice in exposure.unencrypted(chosen, host, os.environ):
+        watch.warn("unencrypted", with_whom=whom, advice=advice)
 
     def announce(address: str, token: str | None) -> None:
         watch.log("serving", address=address, docs=f"{address}/docs")

@@ -24,6 +24,7 @@ async def admit(request: Request, parts: Parts, route: Route) -> Caller | None:
     except Unauthorized:
         await count_failure(request, parts)
         raise
+    request.state.who = {"key": caller.key_id}
     try:
         request.state.headers = await parts.throttle.admit(route.policy, caller.key_id)
     except TooManyRequests:

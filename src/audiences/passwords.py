@@ -8,6 +8,7 @@ password count, kinds of characters do not, and any character may be used.
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 import threading
 import unicodedata
@@ -41,6 +42,10 @@ COMMON = frozenset(
 )
 
 
+# What this service is about; a password of such words and no others, with any digits and signs, is guessed as well.
+OF_THE_SERVICE = re.compile(r"audiences?|console|phones?|numbers?|contacts?|campaigns?|uploads?|admin|password|welcome")
+
+
 class WeakPassword(Exception):
     """The password will not do; the message says what to do."""
 
@@ -62,6 +67,9 @@ def check(password: str, email: str) -> None:
         raise WeakPassword("Use something else than your email address: it is the first thing that is tried.")
     if folded in COMMON or len(set(folded)) <= 2:  # noqa: PLR2004 - one key, or two in turns
         raise WeakPassword("This is one of the passwords that are tried first. Use a few words that only you combine.")
+    letters = "".join(filter(str.isalpha, folded))
+    if letters and not OF_THE_SERVICE.sub("", letters):
+        raise WeakPassword("These words are the service's own, and tried first. Use a few words that only you combine.")
 
 
 class Passwords:

@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from audiences import answer, framing, http_1_0, inbox
+from audiences import answer, browsers, framing, http_1_0, inbox
 from audiences.crowd import Crowd
 from audiences.errors import HeadersTooLarge, MalformedRequest, Refusal, RequestTimeout, TooManyConnections
 from audiences.parser import Parser
@@ -211,13 +211,13 @@ class BoundedHttp(HttpToolsProtocol):
         if self.end_of_input():
             return
         reply, name = answer.refused(refusal), request_id(None)
-        body = reply.body()
+        body, told = reply.body(), browsers.HEADERS | reply.headers
         head = [
             STATUS_LINE[reply.status],
             b"content-type: application/json\r\n",
             b"content-length: %d\r\n" % len(body),
             b"x-request-id: %s\r\n" % name.encode(),
-            *(b"%s: %s\r\n" % (field.lower().encode(), value.encode()) for field, value in reply.headers.items()),
+            *(b"%s: %s\r\n" % (field.lower().encode(), value.encode()) for field, value in told.items()),
             b"connection: close\r\n\r\n",
         ]
         self.transport.write(b"".join([*head, body]))

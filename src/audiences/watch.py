@@ -99,6 +99,11 @@ def log(event: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can 
     logger.info(event, extra={"fields": fields})
 
 
+def warn(event: str, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """One line for what the operator should look at."""
+    logger.warning(event, extra={"fields": fields})
+
+
 def log_fault(event: str, error: BaseException, **fields: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """One line for a fault of ours: where it was raised, but not what it said, since that may quote a cell."""
     trace, places = error.__traceback__, []

@@ -15,6 +15,7 @@ import anyio.to_thread
 from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 
+from audiences.browsers import is_public_https
 from audiences.console.routes import NOBODY, Page, Visit
 from audiences.errors import Forbidden, MalformedRequest
 from audiences.parts import Parts
@@ -71,6 +72,8 @@ async def recognise(visit: Visit) -> None:
     cookie = visit.session_cookie
     if cookie is not None:
         visit.session = await anyio.to_thread.run_sync(visit.parts.sessions.find, cookie)
+        if visit.session is not None:
+            visit.request.state.who = {"user": visit.session.user.id}
 
 
 def is_from_here(request: Request) -> bool:
@@ -125,7 +128,7 @@ async def read_form(visit: Visit, limit: int) -> ImmutableMultiDict[str, str]:
 
 def is_https(request: Request, parts: Parts) -> bool:
     """Whether the browser's own connection is encrypted, by the operator's word, or that of a trusted proxy."""
-    if (parts.settings.public_url or "").lower().startswith("https:"):
+    if is_public_https(parts.settings):
         return True
     peer = as_address(request.client.host if request.client else None)
     if peer is not None and any(peer in network for network in parts.throttle.proxies):

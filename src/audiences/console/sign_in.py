@@ -106,7 +106,10 @@ async def sign_out(visit: Visit) -> Response:
     if visit.session_cookie is not None:
         await anyio.to_thread.run_sync(visit.parts.sessions.end, visit.session_cookie)
     visit.leave()
-    return visit.redirect(f"{SIGN_IN}?out=1")
+    response = visit.redirect(f"{SIGN_IN}?out=1")
+    # Pages are kept nowhere; this is for what a browser kept all the same, as it does for its button "Back".
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
 
 
 async def show_welcome(visit: Visit) -> Response:
