@@ -65,11 +65,14 @@ def check(password: str, email: str) -> None:
     folded = password.strip().casefold()
     if folded in {email, email.partition("@")[0]}:
         raise WeakPassword("Use something else than your email address: it is the first thing that is tried.")
-    if folded in COMMON or len(set(folded)) <= 2:  # noqa: PLR2004 - one key, or two in turns
+    if folded in COMMON or len(set(folded)) <= 2 or is_of_the_service(folded):  # noqa: PLR2004 - one key, or two in turns
         raise WeakPassword("This is one of the passwords that are tried first. Use a few words that only you combine.")
+
+
+def is_of_the_service(folded: str) -> bool:
+    """Whether the letters of a password make words of the service's own and nothing else."""
     letters = "".join(filter(str.isalpha, folded))
-    if letters and not OF_THE_SERVICE.sub("", letters):
-        raise WeakPassword("These words are the service's own, and tried first. Use a few words that only you combine.")
+    return bool(letters) and not OF_THE_SERVICE.sub("", letters)
 
 
 class Passwords:
