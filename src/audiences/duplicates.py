@@ -1,4 +1,4 @@
-"""Find the rows whose number stands in an earlier row, by sorting all numbers of a file in memory."""
+"""Find the rows whose number stands in an earlier row, in memory: of a large file by sorting all of its numbers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from audiences.verdicts import Verdicts
 
 EMPTY = pl.DataFrame(schema={"row": pl.Int64, "phone": pl.UInt64, "place": pl.UInt16})
 
+# Rows up to which each is simply held against the first of its number.
+FEW_ROWS = 10_000
+
 
 def later_ones(verdicts: Verdicts) -> pl.DataFrame:
     """The rows of every number but its first, each with its `place`, its `phone` and `first`, the row of the first."""
-    phones = pl.concat([EMPTY["phone"], *(each["phone"] for each in verdicts)], rechunk=False).sort().to_frame()
-    repeated = phones.select(pl.col("phone").filter(pl.col("phone") == pl.col("phone").shift(1)).unique())["phone"]
-    if not len(repeated):
-        return EMPTY.with_columns(first=pl.col("row"))
-    there = pl.col("phone").is_in(repeated.implode())
-    rows = pl.concat([EMPTY, *(each.filter(there).select("row", "phone", "place") for each in verdicts)])
-    first = rows.group_by("phone").agg(first=pl.col("row").min())
-    return rows.join(first, on="phone").filter(pl.col("row") != pl.col("first"))
+    few = verdicts.rows <= FEW_ROWS
+    there = pl.col("phone").is_not_null() if few else pl.col("phone").is_in(repeated(verdicts).implode())
+    rows = pl.concat([EMPTY, *(each.select("row", "phone", "place").filter(there) for each in verdicts)])
+    later = rows.lazy().with_columns(first=pl.col("row").min().over("phone")).filter(pl.col("row") != pl.col("first"))
+    return later.collect()
+
+
+def repeated(verdicts: Verdicts) -> pl.Series:
+    """The numbers that stand in more than one row."""
+    phone = pl.col("phone")
+    numbers = pl.concat([each["phone"] for each in verdicts], rechunk=False).sort().to_frame()
+    return numbers.select(phone.filter(phone == phone.shift(1)).unique())["phone"]

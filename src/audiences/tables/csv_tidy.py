@@ -24,6 +24,9 @@ from audiences.tables.sql import cells
 # Title and header are within the sample that was looked at, of characters of up to four bytes.
 HEAD_BYTES = 4 * SAMPLE_CHARACTERS
 
+# Bytes from which on it is quicker to have lines counted by two threads.
+LARGE_BYTES = 1024 * 1024
+
 # In any so many bytes a line has to end: no record is too long then, as far as it has no quotes.
 LINE_WITHIN = MAX_RECORD_BYTES // 2
 
@@ -142,7 +145,8 @@ class TidyFile:
     def lines_of(self, text: bytes, *, quoted: bool) -> tuple[int, bool]:
         """How many records there have to be, and whether lines end within some. Raises Untidy, PolarsError."""
         end = self.marks.line_end.encode()
-        lines = count_lines(text) if end.endswith(b"\n") else text.count(end) + (not text.endswith(end))
+        is_large = len(text) > LARGE_BYTES and end.endswith(b"\n")
+        lines = count_lines(text) if is_large else text.count(end) + (not text.endswith(end))
         if not quoted:
             return lines, False
         if not self.doubles_quotes:
