@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select
 
 from audiences.parts import opened_catalog
 from audiences.settings import Settings
+from audiences.store.files import new_name
 from audiences.store.schema import audience_files, audiences
 from bench import customers, service
 from bench.cells import Plan, settle
@@ -102,5 +103,9 @@ def copy_rows(connection: Connection, model: int, count: int) -> None:
     ids = range(FIRST_ID, FIRST_ID + count)
     connection.execute(insert(audiences), [audience | {"id": one, "name": f"filled {one}"} for one in ids])
     plain = {name: value for name, value in file.items() if name not in {"id", "contacts_object", "rejects_object"}}
-    nowhere = {"contacts_object": file["contacts_object"], "rejects_object": file["rejects_object"]}
-    connection.execute(insert(audience_files), [plain | nowhere | {"audience_id": one} for one in ids])
+    connection.execute(insert(audience_files), [plain | nowhere() | {"audience_id": one} for one in ids])
+
+
+def nowhere() -> dict[str, str]:
+    """Names of files that there are none by."""
+    return {f"{kind}_object": new_name(kind) for kind in ("contacts", "rejects")}
