@@ -573,7 +573,9 @@ def test_backup_and_restore_on_the_command_line(story: Story, run: Run, tmp_path
     assert line.count("\n") == 1
     assert json.loads(line)["copied_files"] == 0
     assert "is whole" in run("restore", tmp_path / "backup", "--check").stdout
-    done = json.loads(run("restore", tmp_path / "backup", "--data", tmp_path / "new", "--json").stdout)
+    told = run("restore", tmp_path / "backup", "--data", tmp_path / "new", "--json")
+    assert "Whoever was erased" in told.stderr
+    done = json.loads(told.stdout)
     assert done["files"] == json.loads(line)["files"]
     assert "in use" in run("restore", tmp_path / "backup", "--data", tmp_path / "new", code=1).stderr
     assert "no catalog" in run("backup", tmp_path / "backup", "--data", tmp_path / "none", code=1).stderr

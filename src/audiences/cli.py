@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from audiences import __version__, addresses, operator_commands, options, remote, user_commands
+from audiences import __version__, account_commands, addresses, operator_commands, options, remote, user_commands
 from audiences.errors import CannotOpen, Refusal
-from audiences.options import Account, Data, fail, read
+from audiences.options import Account, Data, fail, read, whole_number
 from audiences.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 keys_app = typer.Typer(help="API keys: create, list, rotate, revoke.", no_args_is_help=True)
-accounts_app = typer.Typer(help="Accounts: create, list.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
-app.add_typer(accounts_app, name="accounts")
+app.add_typer(account_commands.app, name="accounts")
 user_commands.register(app)
 
 
@@ -180,33 +179,6 @@ def revoke_key(
             fail(f"There is no key {key_id}. `audiences keys list` shows them.")
 
 
-@accounts_app.command("create")
-def create_account(name: Annotated[str, typer.Argument(help="The account's name.")], data: Data = None) -> None:
-    """Create an account."""
-    from sqlalchemy.exc import IntegrityError
-
-    from audiences import clock, parts
-    from audiences.names import check_name
-    from audiences.store import accounts
-
-    with parts.opened_catalog(read(data)) as database:
-        try:
-            with database.write() as connection:
-                accounts.add(connection, check_name(name), clock.now())
-        except IntegrityError:
-            fail(f"There is an account {name} already.")
-
-
-@accounts_app.command("list")
-def list_accounts(data: Data = None) -> None:
-    """List all accounts."""
-    from audiences import parts, terminal
-    from audiences.store import accounts
-
-    with parts.opened_catalog(read(data)) as database, database.read() as connection:
-        terminal.show_accounts(accounts.every(connection))
-
-
 @contextmanager
 def opened_keys(data: Path | None) -> Iterator[tuple[Keys, Callable[[str], int]]]:
     """The keys of the data folder, and how to find an account's id by its name."""
@@ -229,13 +201,6 @@ def noting(action: str) -> Commit:
         Audit(clock.now).note(connection, account, OPERATOR, action, subject=key_id)
 
     return commit
-
-
-def whole_number(option: str, text: str, least: int, most: int) -> int:
-    """The number in an option's text."""
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        fail(f"{option} takes a whole number of days from {least} to {most}.", 2)
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,12 @@ from audiences.options import Data, fail, read
 if TYPE_CHECKING:
     from audiences.backup.restore import Restored
 
+# A restore brings back who was erased after the backup, and nobody but the operator can know.
+SINCE = (
+    "Whoever was erased, or added to a do-not-contact list, since this state was made is as they were then. "
+    "Before callers are let in, erase and add them again: docs/people.md, Backups."
+)
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the outcome as one line of JSON.")]
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False, help="The backup's folder.")]
 
@@ -112,6 +118,8 @@ def restore(
         show_line(done)
     else:
         typer.echo(told(done, "is whole" if check else "is restored"))
+    if not check:
+        typer.echo(SINCE, err=True)
 
 
 def told(done: Restored, what: str) -> str:

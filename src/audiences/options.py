@@ -41,3 +41,10 @@ def account_id(database: Database, name: str) -> int:
     if found is None:
         fail(f"There is no account {name}. `audiences accounts list` shows them.")
     return found
+
+
+def whole_number(option: str, text: str, least: int, most: int) -> int:
+    """The number in an option's text."""
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        fail(f"{option} takes a whole number of days from {least} to {most}.", 2)
+    return int(text)

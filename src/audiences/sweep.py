@@ -1,6 +1,7 @@
 """What is deleted, when, and why that is safe.
 
-Time leaves old versions and deleted audiences, which can be had back for 7 days; drafts, which last an hour; and
+An account may have its audiences deleted so many days after their last upload (`retention`). Time leaves old versions
+and deleted audiences, which can be had back for 7 days; drafts, which last an hour; and
 records of the audit log and days of usage, which are kept for two years. A crash leaves two more things: folders in the
 spool, and stored files whose row was never committed. The spool belongs to one process, which holds the data folder's
 lock, so at its start all of it is rubbish. Stored files are listed first and the catalog is asked second, so that one
@@ -20,6 +21,7 @@ import anyio.to_thread
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
+from audiences import retention
 from audiences.audit import KEPT as RECORDS_KEPT
 from audiences.clock import DAY, Clock
 from audiences.drafts import LIFE
@@ -161,6 +163,7 @@ class Sweeper:
     def sweep_shared(self) -> dict[str, int]:
         """A round over the catalog and the files."""
         done = {
+            "audiences_over": retention.delete_over(self.database, self.clock),
             "retired_files": remove_retired_files(self.files, self.database, self.clock),
             "old_drafts": remove_old_drafts(self.files, self.database, self.clock),
             "stray_files": self.remove_strays(),

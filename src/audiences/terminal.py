@@ -177,8 +177,11 @@ def show_accounts(accounts: Sequence[Account]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("NAME")
     table.add_column("CREATED")
+    table.add_column("AUDIENCES KEPT")
     for account in accounts:
-        table.add_row(Text(account.name), Text(clock.in_seconds(account.created_time)))
+        days = account.retention_days
+        kept = "without end" if days is None else f"{days:,} days"
+        table.add_row(Text(account.name), Text(clock.in_seconds(account.created_time)), Text(kept))
     Console(highlight=False).print(table)
 
 

@@ -25,6 +25,8 @@ WORDS = {
     "rename": "renamed audience {}",
     "delete": "deleted audience {}",
     "restore": "restored audience {}",
+    "set_retention": "set how long audiences are kept after their last upload",
+    "end_retention": "let audiences be kept without end",
     "suppress": "added to the do-not-contact list",
     "unsuppress": "removed from the do-not-contact list",
     "erase": "erased a person",
@@ -47,6 +49,9 @@ WORDS = {
     "lock_codes": "entered so many wrong codes for {} that none is taken any more",
 }
 
+# Who is neither a user nor a key.
+WHO = {"operator": "the operator", "retention": "the account's retention", "unknown": "somebody"}
+
 
 @dataclass(frozen=True)
 class Names:
@@ -62,7 +67,9 @@ class Names:
             return self.users.get(name, "a former user")
         if kind == "key":
             return f"key {self.keys.get(name, name)}"
-        return {"operator": "the operator", "unknown": "somebody"}.get(text, text)
+        return {"operator": "the operator", "retention": "the account's retention", "unknown": "somebody"}.get(
+            text, text
+        )
 
     def subject(self, text: str | None) -> str:
         """What it was done to."""

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from audiences.console.routes import Page, Visit
 from audiences.settings import RateLimit
+from audiences.store import accounts
 from audiences.store import audiences as stored
 from audiences.usage import Day
 
@@ -19,7 +20,7 @@ DAYS = 30
 async def show(visit: Visit) -> Response:
     """The figures. Days are those of UTC, as they are counted."""
     days = await anyio.to_thread.run_sync(visit.parts.usage.days, visit.account, DAYS)
-    used = await anyio.to_thread.run_sync(stored_bytes, visit)
+    used, retention = await anyio.to_thread.run_sync(kept, visit)
     settings = visit.parts.settings
     limits = [
         ("Uploads", written(settings.rate_limit), "for each key, and for each user of the console"),
@@ -32,6 +33,7 @@ async def show(visit: Visit) -> Response:
         "total": {name: sum(getattr(day, name) for day in days) for name in ("uploads", "rows", "throttled")},
         "most": max(day.rows for day in days),
         "used": used,
+        "retention": retention,
         "quota": settings.account_bytes,
         "max_upload": settings.max_upload_bytes,
         "limits": limits,
@@ -39,10 +41,10 @@ async def show(visit: Visit) -> Response:
     return visit.render("usage.html", **context)
 
 
-def stored_bytes(visit: Visit) -> int:
-    """Bytes that are stored for the account: what its quota counts."""
+def kept(visit: Visit) -> tuple[int, int | None]:
+    """Bytes that are stored for the account, which its quota counts; and how many days its audiences are kept."""
     with visit.parts.database.read() as connection:
-        return stored.stored_bytes(connection, visit.account)
+        return stored.stored_bytes(connection, visit.account), accounts.retention(connection, visit.account)
 
 
 def named(day: Day) -> str:

@@ -40,12 +40,14 @@ SORTED_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 # By the locale that the database was made with.
 LOCAL_TEXT = Text().with_variant(Text(collation="default"), "postgresql")
 
+# `retention_days`: how long after its last upload an audience is deleted; NULL is never.
 accounts = Table(
     "accounts",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String(255), nullable=False),
     Column("created_time", BigInteger, nullable=False),
+    Column("retention_days", Integer),
     UniqueConstraint("name"),
 )
 

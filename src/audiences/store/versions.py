@@ -56,6 +56,17 @@ def undo(connection: Connection, change: RowMapping, now: int) -> None:
         connection.execute(update(files).where(closed).values(last_version=None, retired_time=None))
 
 
+def uploaded_until(connection: Connection, account: int, until: int, limit: int | None) -> list[RowMapping]:
+    """Audiences of the account to which no file that counts came after `until`; at most `limit`, oldest first."""
+    later = and_(changes.c.audience_id == audiences.c.id, changes.c.kind != "delete", changes.c.undone_time.is_(None))
+    uploaded = select(changes.c.version).where(later, changes.c.created_time > until).exists()
+    mine = and_(
+        audiences.c.account_id == account, audiences.c.deleted_time.is_(None), audiences.c.created_time <= until
+    )
+    chosen = select(audiences).where(mine, ~uploaded).order_by(audiences.c.created_time, audiences.c.id).limit(limit)
+    return list(connection.execute(chosen).mappings())
+
+
 def is_kept(connection: Connection, audience_id: int, version: int, since: int) -> bool:
     """Whether a version that is not current can still be read as it was: not undone, and left after `since`."""
     live = and_(changes.c.audience_id == audience_id, changes.c.undone_time.is_(None))
