@@ -103,6 +103,22 @@ CLEAN: dict[str, tuple[str, Rows]] = {
     "a quote within a cell": ('phone1,a\n4420,5" pipe\n4421,z\n', [(2, "4420", '5" pipe'), (3, "4421", "z")]),
     "spaces around quotes": ('phone1, a\n4420, "x, y" \n', [(2, "4420", "x, y")]),
     "single quotes": ("'phone1','a'\n'4420','x, y'\n'4421','z'\n", [(2, "4420", "x, y"), (3, "4421", "z")]),
+    "single quotes around apostrophes and inches": (
+        "phone1,a,b\n4420,'5\" pipe, long','x'\n4421,'y','z'\n4422,'v','w'\n",
+        [(2, "4420", '5" pipe, long', "x"), (3, "4421", "y", "z"), (4, "4422", "v", "w")],
+    ),
+    "apostrophes within double quotes": (
+        "phone1,a\n4420,\"'x', y\"\n4421,\"'z', w\"\n",
+        [(2, "4420", "'x', y"), (3, "4421", "'z', w")],
+    ),
+    "a stray quote in the header": (
+        'a,"b,phone1,c\nx,y,442079832100,z\n"v, w",u,442079832101,\n',
+        [(2, "x", "y", "442079832100", "z"), (3, "v, w", "u", "442079832101", "")],
+    ),
+    "text behind a quote in the header": (
+        '"a",phone1,"b"c\nx,442079832100,z\n',
+        [(2, "x", "442079832100", "z")],
+    ),
     "apostrophes before numbers": ("phone1,a\n'4420,x\n'4421,y\n", [(2, "'4420", "x"), (3, "'4421", "y")]),
     "a backslash before a quote": ('phone1,a\n4420,"x \\"y\\" z, w"\n', [(2, "4420", 'x "y" z, w')]),
     "a title": ("Customers, May 2024; all\nphone1,a\n4420,x\n", [(3, "4420", "x")]),
@@ -120,6 +136,14 @@ CLEAN: dict[str, tuple[str, Rows]] = {
     "a byte order mark": ("\ufeffphone1,a\n4420,x\n", [(2, "4420", "x")]),
     "no rows": ("phone1,a\n", []),
     "only a header": ("phone1,a", []),
+}
+
+# No cell says phone1 by itself, or it stands above something else.
+HEADERLESS = {
+    "no header": "a,b\n4420,x\n",
+    "a space between columns": "phone1 a\n442079832100 x\n",
+    "a stray quote in what is no header": 'see "phone1, below\n442079832100,x\nAnna,Bob\n4420,Bob\n',
+    "a stray quote, and names that are no phones'": '"a,phone1\n442079832100,Anna\n442079832101,Bob\n',
 }
 
 POLLUTED: dict[str, tuple[str, Rows, Rows]] = {
@@ -161,6 +185,12 @@ POLLUTED: dict[str, tuple[str, Rows, Rows]] = {
     "backslashes in a careful reading": ('phone1,a\n4420,"x \\"y\\" z"\n\n', [(2, "4420", 'x "y" z')], []),
     "one column and a stray quote": ('phone1\n"4420\n4421\n', [(3, "4421")], [(2, '"4420')]),
 }
+
+
+@pytest.mark.parametrize("name", HEADERLESS)
+def test_a_broken_line_is_a_header_only_where_phones_stand_below_it(name: str) -> None:
+    with pytest.raises(MissingPhoneColumn):
+        read(HEADERLESS[name])
 
 
 @pytest.mark.parametrize("name", CLEAN)

@@ -90,6 +90,10 @@ class Dialect:
             return None
         return [self.unquote(found[1:]) for found in each_cell.findall(self.separator + record)]
 
+    def loosely(self, record: str) -> list[str]:
+        """The cells of a record whose quoting is broken, as if it had no quotes."""
+        return [cell.strip(f" {self.quote}") for cell in record.split(self.separator)]
+
     def unquote(self, cell: str) -> str:
         """The text of one cell as it stands in the file."""
         bare = cell.strip(" ")
@@ -112,18 +116,21 @@ class Record:
     lines: int
 
 
-def records(lines: Sequence[str], dialect: Dialect, limit: int) -> Iterator[Record]:
-    """At most `limit` records of `lines` (with their line ends). A line of broken quoting is a record of one cell."""
+def records(lines: Sequence[str], dialect: Dialect, limit: int, *, loose: bool = False) -> Iterator[Record]:
+    """At most `limit` records of `lines` (with their line ends).
+
+    A line of broken quoting is a record of one cell, or with `loose` of those that it would have without its quotes.
+    """
     at = 0
     for _ in range(limit):
         if at >= len(lines):
             return
-        record = _record(lines, at, dialect)
+        record = _record(lines, at, dialect, loose=loose)
         at += record.lines
         yield record
 
 
-def _record(lines: Sequence[str], at: int, dialect: Dialect) -> Record:
+def _record(lines: Sequence[str], at: int, dialect: Dialect, *, loose: bool) -> Record:
     first = lines[at].rstrip("\r\n")
     cells = dialect.split(first)
     if cells is not None:
@@ -133,4 +140,4 @@ def _record(lines: Sequence[str], at: int, dialect: Dialect) -> Record:
             cells = dialect.split("".join(lines[at : at + taken]).rstrip("\r\n"))
             if cells is not None:
                 return Record(cells, taken)
-    return Record([first], 1)
+    return Record(dialect.loosely(first) if loose else [first], 1)

@@ -20,6 +20,9 @@ DELIMITERS = (",", ";", "\t", "|")
 # Enough for a hundred records of a wide table, and little enough to be looked at in a few ways.
 SAMPLE_CHARACTERS = 1 << 18
 
+# What a cell has to hold to be taken for a phone, where nothing but that tells that a broken line is the header.
+FEWEST_DIGITS = 6
+
 _HINT = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 
 
@@ -38,10 +41,30 @@ def sniff(sample: str, phone_column: str) -> Found:
     Raises: what `header.find` raises.
     """
     lines = LINE.findall(sample)
-    best = max(_candidates(lines), key=lambda dialect: _worth(lines, dialect, phone_column))
-    head = list(records(lines, best, HEADER_WITHIN))
+    dialect = max(_candidates(lines), key=lambda dialect: _worth(lines, dialect, phone_column))
+    head = list(records(lines, dialect, HEADER_WITHIN))
+    if header.locate([record.cells for record in head], phone_column) is None:
+        dialect, head = _under_broken_header(lines, phone_column) or (dialect, head)
     found = header.find([record.cells for record in head], phone_column)
-    return Found(best, found, sum(record.lines for record in head[: found.index + 1]))
+    return Found(dialect, found, sum(record.lines for record in head[: found.index + 1]))
+
+
+def _under_broken_header(lines: Sequence[str], phone_column: str) -> tuple[Dialect, list[Record]] | None:
+    """Dialect and records, if the header's quoting is broken, and what stands below the column's name are phones."""
+    dialect = max(_candidates(lines), key=lambda found: _worth(lines, found, phone_column, loose=True))
+    head = list(records(lines, dialect, HEADER_WITHIN, loose=True))
+    at = header.locate([record.cells for record in head], phone_column)
+    if at is None:
+        return None
+    phone = [*map(header.key, head[at].cells)].index(header.key(phone_column))
+    below = [record.cells[phone] for record in head[at + 1 :] if len(record.cells) > phone]
+    are_phones = sum(map(_is_like_a_phone, below)) * 2 > len(head) - at - 1
+    return (dialect, head) if are_phones else None
+
+
+def _is_like_a_phone(cell: str) -> bool:
+    """Whether a cell has digits enough, and no letters."""
+    return sum(map(str.isdigit, cell)) >= FEWEST_DIGITS and not any(map(str.isalpha, cell))
 
 
 def _candidates(lines: Sequence[str]) -> Iterator[Dialect]:
@@ -59,7 +82,7 @@ def _candidates(lines: Sequence[str]) -> Iterator[Dialect]:
 def _quotings(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Quote and escape: the usual ones, unless the text clearly has others."""
     text = "".join(lines)
-    if '"' in text:
+    if '"' in text and not (_single_quoted(text) and _seldom_double_quoted(text)):
         odd = len(re.findall(r'\\"(?![,;\t|\r\n]|$)', text))
         doubled = len(re.findall(r'[^,;\t|\r\n]""', text))
         yield '"', ("\\" if odd > doubled else '"')
@@ -72,17 +95,29 @@ def _quotings(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _single_quoted(text: str) -> bool:
     """Whether cells in single quotes are the rule: one in every line, and nearly none that is only opened.
 
-    A lone apostrophe before a number is a spreadsheet's sign for text, not a quote.
+    A lone apostrophe before a number is a spreadsheet's sign for text, not a quote; one between letters is neither.
     """
     opened = len(re.findall(r"(?:^|[,;\t|])'", text, re.MULTILINE))
-    closed = len(re.findall(r"(?:^|[,;\t|])'[^'\r\n]*(?:''[^'\r\n]*)*'(?=[,;\t|\r\n]|\Z)", text, re.MULTILINE))
-    filled = sum(1 for line in text.splitlines() if line.strip())
-    return closed >= max(1, filled - 1) and closed * 10 >= opened * 9
+    inside = r"(?:[^'\r\n]|''|(?<=\w)'(?=\w))*"
+    closed = len(re.findall(rf"(?:^|[,;\t|])'{inside}'(?=[,;\t|\r\n]|\Z)", text, re.MULTILINE))
+    return closed >= max(1, _filled(text) - 1) and closed * 10 >= opened * 9
 
 
-def _worth(lines: Sequence[str], dialect: Dialect, phone_column: str) -> tuple[bool, bool, float]:
+def _seldom_double_quoted(text: str) -> bool:
+    """Whether a double quote hardly ever begins a cell: it is for inches, then."""
+    return len(re.findall(r'(?:^|[,;\t|]) *"', text, re.MULTILINE)) * 10 < _filled(text)
+
+
+def _filled(text: str) -> int:
+    """How many lines have something in them."""
+    return sum(1 for line in text.splitlines() if line.strip())
+
+
+def _worth(
+    lines: Sequence[str], dialect: Dialect, phone_column: str, *, loose: bool = False
+) -> tuple[bool, bool, float]:
     """How well `dialect` fits: the header is found by it, and has neighbours; records are of one width and not one."""
-    head = list(records(lines, dialect, HEADER_WITHIN))
+    head = list(records(lines, dialect, HEADER_WITHIN, loose=loose))
     at = header.locate([record.cells for record in head], phone_column)
     if at is None:
         return False, False, _evenness(head)
