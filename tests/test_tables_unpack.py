@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
@@ -29,6 +31,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
     [
         gzip.compress(CSV),
         gzip.compress(CSV[:12]) + gzip.compress(CSV[12:]),
+        gzip.compress(CSV[:12]) + bytes(700) + gzip.compress(CSV[12:]) + bytes(100_000),
         zipped({"list.csv": CSV}),
         zipped({"a/": b"", "a/list.csv": CSV, "__MACOSX/a/._list.csv": b"x", ".DS_Store": b"y"}),
         zipped({"../../etc/passwd": CSV}),
@@ -44,6 +47,8 @@ def test_the_one_file_in_an_archive_is_read(data: bytes) -> None:
     [
         (gzip.compress(CSV)[:-6], UnreadableFile),
         (gzip.compress(CSV)[:12] + b"rubbish rubbish", UnreadableFile),
+        (gzip.compress(CSV) + b"rubbish", UnreadableFile),
+        (gzip.compress(CSV)[:-4] + bytes(4), UnreadableFile),
         (zipped({"a.csv": CSV})[:-30], UnreadableFile),
         (zipped({"a.csv": CSV, "b.csv": CSV}), UnsupportedFormat),
         (zipped({}), UnsupportedFormat),
@@ -78,3 +83,28 @@ def test_an_encrypted_member_is_refused() -> None:
         data[at] |= 1
     with pytest.raises(ProtectedWorkbook):
         read(bytes(data))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_cannot_be_inflated_step_by_step_is_refused(method: int) -> None:
+    """A megabyte of it may hold gigabytes, and would be inflated at once."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("a.csv", b"phone1\n" + bytes(20_000_000))
+    tracemalloc.start()
+    with pytest.raises(UnreadableFile, match="packed in an unusual way"):
+        read(out.getvalue(), bounds=replace(BOUNDS, max_bytes=1 << 20))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_a_gzip_file_of_empty_members_or_with_an_endless_name_is_not_waited_for() -> None:
+    endless = b"\x1f\x8b\x08\x18" + bytes(6) + b"n" * 5_000_000
+    many = gzip.compress(b"") * 200_000
+    begun = time.process_time()
+    with pytest.raises(UnreadableFile):
+        read(endless + b"\0comment\0" + gzip.compress(CSV)[10:-1])
+    with pytest.raises(UnsupportedFormat, match="members"):
+        read(many)
+    assert time.process_time() - begun < 5

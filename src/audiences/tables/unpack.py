@@ -6,14 +6,13 @@ ratio would refuse an honest file of repetitive rows and let a patient attacker 
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +27,18 @@ MAX_MEMBERS = 10_000
 # last 64 KiB, behind it a comment at most.
 MAX_DIRECTORY_BYTES = 4 * 1024 * 1024
 END_RECORD_WITHIN = 65_536 + 64
+
+# bgzip makes a member of every 64 KiB: of the largest file that may be sent fewer than these. Somebody else's may be
+# empty, and a file of such would take hours.
+MAX_GZIP_MEMBERS = 100_000
+
+# Read of a gzip file at once; what is behind a member's end is copied.
+GZIP_INPUT_BYTES = 1 << 16
+_GZIP = 16 + zlib.MAX_WBITS
+
+# What writers of workbooks and of ordinary archives use, and all that can be inflated a bounded step at a time: of the
+# others `zipfile` inflates a megabyte at once, whatever that comes to.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 _ENCRYPTED = 0x1
 _OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -118,12 +129,36 @@ def _ole2(path: Path) -> str:
 
 def _inflate_gzip(path: Path, target: Path, max_bytes: int) -> None:
     try:
-        with gzip.open(path) as file:
-            _copy(file, target, max_bytes)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        with path.open("rb") as file:
+            _copy(_gunzipped(file), target, max_bytes)
+    except (EOFError, zlib.error) as error:
         raise UnreadableFile(
             "The gzip file is damaged or incomplete. Pack it again, or send it unpacked.", field="audience_file"
         ) from error
+
+
+def _gunzipped(file: IO[bytes]) -> Iterator[bytes]:
+    """What all members of a gzip file hold, in pieces of at most `CHUNK_BYTES`; zeros behind a member are padding.
+
+    By zlib, which skips a header's texts as quickly as anything: the `gzip` module reads them byte by byte, so that one
+    of a gigabyte took it minutes. Raises zlib.error, EOFError, UnsupportedFormat.
+    """
+    inflater = None
+    members, data = 0, b""
+    while data := data or file.read(GZIP_INPUT_BYTES):
+        if inflater is None:
+            data = data.lstrip(b"\0")
+            if not data:
+                continue
+            members += 1
+            if members > MAX_GZIP_MEMBERS:
+                raise unsupported(f"The gzip file has more than {MAX_GZIP_MEMBERS:,} members.")
+            inflater = zlib.decompressobj(_GZIP)
+        yield inflater.decompress(data, CHUNK_BYTES)
+        data = inflater.unconsumed_tail or inflater.unused_data
+        inflater = None if inflater.eof else inflater
+    if inflater is not None:
+        raise EOFError
 
 
 def _check_directory(path: Path) -> None:
@@ -160,12 +195,11 @@ def _zip(path: Path, target: Path, max_bytes: int, *, nested: bool) -> Content |
                 return Content(path, form)
             if nested:
                 raise unsupported("The archive holds another archive. Unpack the inner one.")
-            with archive.open(_only(members)) as file:
-                _copy(file, target, max_bytes)
+            with _opened(archive, _only(members)) as file:
+                _copy(iter(partial(file.read, CHUNK_BYTES), b""), target, max_bytes)
     except (
         zipfile.BadZipFile,
         zlib.error,
-        lzma.LZMAError,
         EOFError,
         NotImplementedError,
         RuntimeError,
@@ -210,8 +244,15 @@ def _open_document(archive: zipfile.ZipFile, names: dict[str, zipfile.ZipInfo]) 
 
 def _start(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     """The first bytes of a member, enough for any table of contents."""
-    with archive.open(member) as file:
+    with _opened(archive, member) as file:
         return file.read(CHUNK_BYTES)
+
+
+def _opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    """The member, to be read. Raises NotImplementedError where it cannot be inflated step by step."""
+    if member.compress_type not in _METHODS:
+        raise NotImplementedError
+    return archive.open(member)
 
 
 def _only(members: Sequence[zipfile.ZipInfo]) -> zipfile.ZipInfo:
@@ -228,15 +269,15 @@ def _only(members: Sequence[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     return files[0]
 
 
-def _copy(file: IO[bytes] | gzip.GzipFile, target: Path, max_bytes: int) -> None:
-    """`file`, unpacked, at `target`.
+def _copy(pieces: Iterable[bytes], target: Path, max_bytes: int) -> None:
+    """The pieces of a file, unpacked, at `target`.
 
     Raises: BodyTooLarge beyond `max_bytes`, whatever size the archive says.
     """
     size = 0
     with target.open("wb") as out:
-        while chunk := file.read(CHUNK_BYTES):
-            size += out.write(chunk)
+        for piece in pieces:
+            size += out.write(piece)
             if size > max_bytes:
                 raise BodyTooLarge(
                     f"Unpacked, the file is larger than {max_bytes:,} bytes, the most a file may have. Split it.",
