@@ -363,3 +363,10 @@ def test_an_interrupted_export_leaves_no_file_and_no_traceback(tmp_path: Path, a
     assert process.returncode == 130
     assert b"Traceback" not in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_of_an_untidy_file_says_nothing_on_standard_error() -> None:
+    """What the libraries hold when the process ends is nobody's business."""
+    file = Path(__file__).parent.parent / "samples" / "customers.csv"
+    command = [sys.executable, "-m", "audiences.cli", "check", str(file)]
+    assert subprocess.run(command, capture_output=True, check=True).stderr == b""

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from duckdb import DuckDBPyConnection
 
@@ -49,8 +50,9 @@ class Aside:
     number stood first. They are the relation `relation` on the connection, or, where they are few, `frame`.
     """
 
-    def __init__(self, connection: DuckDBPyConnection, frame: pl.DataFrame | None) -> None:
+    def __init__(self, connection: DuckDBPyConnection, folder: Path, frame: pl.DataFrame | None = None) -> None:
         self.connection = connection
+        self.folder = folder
         self.frame = frame
         self.turn = threading.Lock()  # several threads ask, and a connection is for one at a time
 
@@ -62,7 +64,8 @@ class Aside:
         if self.frame is not None:
             return self.frame.filter(pl.col("row").is_between(first, last))
         with self.turn:
-            return framed(self.connection, f"FROM set_aside WHERE row BETWEEN {first} AND {last} ORDER BY row")
+            query = f"FROM set_aside WHERE row BETWEEN {first} AND {last} ORDER BY row"
+            return framed(self.connection, query, self.folder)
 
     def counts(self) -> pl.DataFrame:
         """How many there are: `why`, `place`, `rows`."""
@@ -70,7 +73,8 @@ class Aside:
 
         if self.frame is not None:
             return self.frame.group_by("why", "place").agg(rows=pl.len())
-        return framed(self.connection, "SELECT why, place, count(*) AS rows FROM set_aside GROUP BY ALL")
+        query = "SELECT why, place, count(*) AS rows FROM set_aside GROUP BY ALL"
+        return framed(self.connection, query, self.folder)
 
 
 def set_aside(connection: DuckDBPyConnection, verdicts: Verdicts, against: Against) -> Aside:
@@ -82,10 +86,10 @@ def set_aside(connection: DuckDBPyConnection, verdicts: Verdicts, against: Again
     if against.contacts or against.suppressed() is not None or not verdicts.are_in_memory:
         relate(connection, verdicts)
         in_engine(connection, against)
-        return Aside(connection, None)
+        return Aside(connection, verdicts.folder)
     from audiences import duplicates
 
-    return Aside(connection, told(duplicates.later_ones(verdicts), against.file))
+    return Aside(connection, verdicts.folder, told(duplicates.later_ones(verdicts), against.file))
 
 
 def told(later: pl.DataFrame, file: int) -> pl.DataFrame:
@@ -116,12 +120,19 @@ class Columns:
         return self.frame.__arrow_c_stream__(requested_schema)
 
 
-def framed(connection: DuckDBPyConnection, query: str) -> pl.DataFrame:
-    """What a query yields."""
+def framed(connection: DuckDBPyConnection, query: str, folder: Path) -> pl.DataFrame:
+    """What a query yields, by way of a file in `folder`.
+
+    Not as a stream of Arrow: a process in which DuckDB has handed out one complains of leaks when it ends.
+    """
     import polars as pl
 
-    relation: Any = connection.sql(query)
-    return pl.DataFrame(relation)
+    path = folder / "framed.parquet"
+    connection.execute(f"COPY ({query}) TO ? (FORMAT parquet, COMPRESSION uncompressed)", [str(path)])
+    try:
+        return pl.read_parquet(path)
+    finally:
+        path.unlink()
 
 
 def in_engine(connection: DuckDBPyConnection, against: Against) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
@@ -52,6 +51,7 @@ class CarefulFile:
         self, connection: duckdb.DuckDBPyConnection, text: Text, found: Found, folder: Path, max_bytes: int
     ) -> None:
         self.connection = connection
+        self.folder = folder
         self.columns = len(found.header.columns)
         lines = physical.write(text, folder / "lines.csv", max_bytes)
         _load(connection, lines, found.lines)
@@ -69,11 +69,15 @@ class CarefulFile:
             return None
         first, last = self.rows[number]
         names = ", ".join(f"CASE WHEN raw IS NULL THEN {name} END AS {name}" for name in cells(self.columns))
-        relation: Any = self.connection.sql(
-            f"SELECT row::BIGINT AS row, {names}, raw, verdict = 'blank' AS blank FROM {JUDGED} "
-            f"WHERE row BETWEEN {first} AND {last} ORDER BY row"
+        path = self.folder / "piece.parquet"
+        self.connection.execute(
+            f"COPY (SELECT row::BIGINT AS row, {names}, raw, verdict = 'blank' AS blank FROM {JUDGED} "
+            f"WHERE row BETWEEN {first} AND {last} ORDER BY row) TO ? (FORMAT parquet, COMPRESSION uncompressed)",
+            [str(path)],
         )
-        return partial(without_blank, pl.DataFrame(relation))
+        frame = pl.read_parquet(path)
+        path.unlink()
+        return partial(without_blank, frame)
 
 
 def without_blank(frame: pl.DataFrame) -> Piece:
