@@ -454,19 +454,29 @@ def test_a_backup_of_a_newer_release_is_refused(
     assert not (tmp_path / "new").exists()
 
 
+# What came after schema 0004: columns by their table, and tables.
+LATER_COLUMNS = {"audiences": "name_folded", "accounts": "retention_days"}
+LATER_TABLES = ("uploads",)
+
+
 def test_a_backup_of_an_older_release_is_restored_and_brought_up_to_date(
     story: Story, saved: Path, set_up: SetUp, tmp_path: Path
 ) -> None:
-    """Schema 0004 had no folded names."""
-    rows = max(saved.glob("catalog-*/audiences.ndjson")).read_text().splitlines()
-    older = [
-        json.dumps({name: value for name, value in json.loads(row).items() if name != "name_folded"}) for row in rows
-    ]
-    content = "".join(f"{row}\n" for row in older).encode()
+    """Schema 0004 had no folded names, no retention and no kept uploads."""
     tables = json.loads(max(saved.glob("catalog-*/manifest.json")).read_text())["tables"]
-    tables["audiences"] = {"rows": len(rows), "sha256": sha256(content).hexdigest()}
+    contents = {}
+    for table, later in LATER_COLUMNS.items():
+        rows = max(saved.glob(f"catalog-*/{table}.ndjson")).read_text().splitlines()
+        older = [{name: value for name, value in json.loads(row).items() if name != later} for row in rows]
+        contents[table] = "".join(f"{json.dumps(row)}\n" for row in older).encode()
+        tables[table] = {"rows": len(rows), "sha256": sha256(contents[table]).hexdigest()}
+    for table in LATER_TABLES:
+        del tables[table]
     folder = remade(saved, tmp_path / "backup", schema="0004", tables=tables)
-    max(folder.glob("catalog-*/audiences.ndjson")).write_bytes(content)
+    for table, content in contents.items():
+        max(folder.glob(f"catalog-*/{table}.ndjson")).write_bytes(content)
+    for table in LATER_TABLES:
+        max(folder.glob(f"catalog-*/{table}.ndjson")).unlink()
 
     settings = set_up(tmp_path / "new")
     restore(settings, folder)

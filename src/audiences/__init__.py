@@ -38,9 +38,10 @@ Around it: `settings` (every knob), `room` (memory that uploads share, or pages)
 why a row is refused), `disk` (what one says that is full or fails), `parts` (the opened pieces that a request may use),
 `engine` (DuckDB; in `turns` stands whose work is next in it), `models` (the shapes of answers), `openapi` (the
 description of the routes), `watch` (logs and metrics), `tracing` (traces, with `spans`), `allocator` (how the C library
-hands out memory), `exposure` (what passes in the clear), `retention` (how long audiences are kept), `sweep` (what is
-deleted, when, and why that is safe), `app` (create_app), `cli` with `operator_commands`, and `backup` (everything that
-is stored, saved and restored) on the stores as they are opened `beside` a server.
+hands out memory), `exposure` (what passes in the clear), `kept_uploads` (files as they were sent), `retention` (how
+long audiences are kept), `sweep` (what is deleted, when, and why that is safe), `app` (create_app), `cli` with
+`operator_commands`, and `backup` (everything that is stored, saved and restored) on the stores as they are opened
+`beside` a server.
 
 On the other side of the wire: `client` (a typed client of the API), and the commands `push` and `export` on top of it
 (`remote`, `progress`).

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from audiences import __version__, account_commands, addresses, operator_commands, options, remote, user_commands
+from audiences import (
+    __version__,
+    account_commands,
+    addresses,
+    operator_commands,
+    options,
+    remote,
+    upload_commands,
+    user_commands,
+)
 from audiences.errors import CannotOpen, Refusal
 from audiences.options import Account, Data, fail, read, whole_number
 from audiences.settings import SettingsError
@@ -36,6 +45,7 @@ app = typer.Typer(
 keys_app = typer.Typer(help="API keys: create, list, rotate, revoke.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(account_commands.app, name="accounts")
+app.add_typer(upload_commands.app, name="uploads")
 user_commands.register(app)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
 
-from audiences import quota, reports, usage
+from audiences import kept_uploads, quota, reports, usage
 from audiences.clock import Clock
 from audiences.engine import MovedAway
 from audiences.errors import DynamicAudience
@@ -69,12 +69,13 @@ class Creation:
         Raises a Refusal, NoValidRows among them; then nothing is stored.
         """
         judged = self.judge.judge(upload, wanted, self.against(account))
-        return self.publish(judged, partial(self.insert, account, wanted.name), commit)
+        return self.publish(account, upload, judged, partial(self.insert, account, wanted.name), commit)
 
     def replace(self, account: int, audience_id: str, upload: Upload, wanted: Instructions, commit: Commit) -> int:
         """Replaces all contacts of a static audience; its id. Raises as `create` does, and UnknownAudience."""
         judged = self.judge.judge(upload, wanted, self.against(account))
-        return self.publish(judged, partial(self.add_version, account, audience_id, "replace"), commit)
+        add = partial(self.add_version, account, audience_id, "replace")
+        return self.publish(account, upload, judged, add, commit)
 
     def append(self, account: int, audience_id: str, upload: Upload, wanted: Instructions, commit: Commit) -> int:
         """Adds a file to a static audience; its id. Raises as `replace` does.
@@ -86,7 +87,8 @@ class Creation:
             opened = self.library.open(account, audience_id)
             add = partial(self.add_version, account, audience_id, "append", seen=opened)
             try:
-                return self.publish(self.judge.judge(upload, wanted, self.against(account, opened)), add, commit)
+                judged = self.judge.judge(upload, wanted, self.against(account, opened))
+                return self.publish(account, upload, judged, add, commit)
             except VersionMoved:
                 continue
             except MovedAway:
@@ -122,19 +124,22 @@ class Creation:
             return Against(suppressed)
         return Against(suppressed, opened.contacts, file=opened.last_file + 1)
 
-    def publish(self, judged: Judged, store: Store, commit: Commit) -> int:
+    def publish(self, account: int, upload: Upload, judged: Judged, store: Store, commit: Commit) -> int:
         """Stores the files, then calls `store` with the catalog's row that makes them count.
 
-        Its transaction ends with `commit`, and with a look at how long ago the files were stored.
+        Where uploads are kept, this one is stored and noted with them. The transaction ends with `commit`, and with a
+        look at how long ago the files were stored.
         """
         paths = {"contacts": judged.kept.contacts, "rejects": judged.kept.rejects}
         there = {kind: path for kind, path in paths.items() if path is not None}
         size = sum(path.stat().st_size for path in there.values())
         with ExitStack() as stack:
             with self.judge.step("sync"):
-                objects = stack.enter_context(stored_together(self.files, there))
+                raw = kept_uploads.to_store(self.settings, upload)
+                objects = stack.enter_context(stored_together(self.files, there | raw))
 
             def finish(connection: Connection, audience_id: int) -> None:
+                kept_uploads.note(connection, self.settings, self.clock, account, audience_id, upload, objects)
                 commit(connection, audience_id)
                 objects.check_age()
 

@@ -102,6 +102,11 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_optional_days(text: str) -> int | None:
+    """A whole number of days, or None for `off`."""
+    return None if text.strip().lower() == "off" else parse_count(text)
+
+
 def parse_connections(text: str) -> int:
     """A whole number, at least 4: the sweep holds one, two are for reads, and one writes."""
     if not re.fullmatch(r"[1-9]\d{0,5}", text.strip()) or int(text) < LEAST_CONNECTIONS:
@@ -213,6 +218,12 @@ class Settings:
     )
     account_bytes: int | None = setting(
         parse_optional_bytes, None, "Quota: stored bytes an account; off means no quota."
+    )
+    keep_uploads_days: int | None = setting(
+        parse_optional_days,
+        None,
+        "Days that the file of an upload is kept as it was sent, beside the rows that were read from it. Off by "
+        "default: nothing of it stays then. It counts in the quota, and all of an account's go with an erasure in it.",
     )
     memory_limit: int = setting(
         parse_bytes,

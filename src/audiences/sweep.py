@@ -21,14 +21,14 @@ import anyio.to_thread
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from audiences import retention
+from audiences import leases, retention
 from audiences.audit import KEPT as RECORDS_KEPT
 from audiences.clock import DAY, Clock
 from audiences.drafts import LIFE
 from audiences.library import RESTORABLE
 from audiences.repeats import KEPT
 from audiences.sessions import IDLE_LIFE, WHOLE_LIFE
-from audiences.store import audiences, audit, drafts, idempotency, links, reads, sessions, usage, versions
+from audiences.store import audiences, audit, drafts, idempotency, links, reads, sessions, uploads, usage, versions
 from audiences.store.database import Database
 from audiences.store.files import FileStore
 from audiences.usage import KEPT_DAYS
@@ -117,6 +117,15 @@ def remove_old_drafts(files: FileStore, database: Database, clock: Clock) -> int
     return len(names)
 
 
+def remove_old_uploads(files: FileStore, database: Database, clock: Clock) -> int:
+    """Removes kept uploads that are over, or whose audience is gone; how many. What is being read stays until then."""
+    now = clock()
+    with database.write() as connection:
+        names = uploads.remove_over(connection, now, now - RESTORABLE)
+    leases.remove_unused(database, files, names, now)
+    return len(names)
+
+
 def remove_old_records(database: Database, clock: Clock) -> int:
     """Removes records of the audit log that are over; how many."""
     until = clock() - RECORDS_KEPT
@@ -166,6 +175,7 @@ class Sweeper:
             "audiences_over": retention.delete_over(self.database, self.clock),
             "retired_files": remove_retired_files(self.files, self.database, self.clock),
             "old_drafts": remove_old_drafts(self.files, self.database, self.clock),
+            "old_uploads": remove_old_uploads(self.files, self.database, self.clock),
             "stray_files": self.remove_strays(),
             "old_answers": remove_old_answers(self.database, self.clock),
             "old_sign_ins": remove_old_sign_ins(self.database, self.clock),

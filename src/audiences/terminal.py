@@ -185,6 +185,18 @@ def show_accounts(accounts: Sequence[Account]) -> None:
     Console(highlight=False).print(table)
 
 
+def show_uploads(uploads: Sequence[RowMapping]) -> None:
+    """Prints uploads that are kept as they were sent."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("ID", "AUDIENCE", "CREATED", "KEPT UNTIL", "BYTES", "SHA-256"):
+        table.add_column(title)
+    for row in uploads:
+        times = (clock.in_seconds(row["created_time"]), clock.in_seconds(row["expires_time"]))
+        texts = (str(row["id"]), str(row["audience_id"]), *times, f"{row['stored_bytes']:,}", row["sha256"].hex()[:16])
+        table.add_row(*map(Text, texts))
+    Console(highlight=False).print(table)
+
+
 def show_counts(counts: Mapping[str, int]) -> None:
     """Prints counts, one above the other."""
     table = Table.grid(padding=(0, 2))

@@ -11,14 +11,19 @@ from sqlalchemy import Connection, LargeBinary, MetaData, Select, Table, and_, b
 
 from audiences.backup.lines import Manifest, Part, Row, lines_of, read_lines
 from audiences.parts import IDENTITY
-from audiences.store.schema import audience_files, idempotency, metadata, secret_keys, suppression_lists
+from audiences.store.schema import audience_files, idempotency, metadata, secret_keys, suppression_lists, uploads
 
 # What nobody should find again after a restore. Holds and files under check live for minutes, and their processes and
 # stored files are gone by then. Sessions and links let people in: one that was ended or used since then must not work
 # again, and everybody can sign in anew.
 LEFT_OUT = frozenset({"reads", "drafts", "sessions", "sign_in_links"})
 
-OBJECTS = (audience_files.c.contacts_object, audience_files.c.rejects_object, suppression_lists.c.object)
+OBJECTS = (
+    audience_files.c.contacts_object,
+    audience_files.c.rejects_object,
+    suppression_lists.c.object,
+    uploads.c.object,
+)
 
 # Rows in memory at a time.
 BATCH = 500
@@ -34,11 +39,12 @@ def expected_bytes(connection: Connection, names: Collection[str]) -> int:
     """About how many bytes these files have: a row knows that of its two files together."""
     if not names:
         return 0
-    contacts, rejects, listed = OBJECTS
+    contacts, rejects, listed, raw = OBJECTS
     total = 0
     for statement in (
         select(audience_files.c.stored_bytes, contacts, rejects),
         select(suppression_lists.c.stored_bytes, listed),
+        select(uploads.c.stored_bytes, raw),
     ):
         rows = connection.execute(statement, execution_options={"yield_per": BATCH})
         total += sum(size for size, *objects in rows if any(name in names for name in objects))

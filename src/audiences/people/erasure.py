@@ -5,8 +5,8 @@ if no file has changed or come meanwhile; else those are looked at, and it is tr
 old state, one after it the new state; and files that no row refers to, which the sweeper takes. It may take longer than
 the sweeper waits, so the new files are held until then (`new_files`).
 
-Files under check in the console lie as they were sent, in any encoding and packed. They are not looked through: with an
-erasure all of the account's go.
+Files under check in the console, and uploads that are kept, lie as they were sent, in any encoding and packed. They are
+not looked through: with an erasure all of the account's go.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from audiences.people.erased import Found
 from audiences.people.new_files import NewFiles
 from audiences.people.rows import Sought
 from audiences.reports import FileRecord
-from audiences.store import drafts
+from audiences.store import drafts, uploads
 from audiences.store import people as stored
 from audiences.store.files import left_to_the_sweeper
 from audiences.store.people import Objects
@@ -72,6 +72,7 @@ class Erasure:
         self.hold = hold
         self.looked: dict[int, Looked] = {}
         self.drafts: list[str] = []
+        self.uploads: list[str] = []
         self.new = NewFiles(self.database, self.files, people.clock)
 
     def carry_out(self, commit: Commit, *, suppressed: bool) -> Erased:
@@ -84,7 +85,7 @@ class Erasure:
             if erased is not None:
                 break
         replaced = [name for looked in self.looked.values() for name in looked.of("old")]
-        leases.remove_unused(self.database, self.files, replaced, self.people.clock())
+        leases.remove_unused(self.database, self.files, replaced + self.uploads, self.people.clock())
         for name in self.drafts:
             with left_to_the_sweeper():
                 self.files.remove(name)
@@ -169,6 +170,7 @@ class Erasure:
                 stored.change_file(connection, file_id, looked.values)
             repeats.forget_rows(connection, self.account)
             self.drafts = drafts.remove_all(connection, self.account)
+            self.uploads = uploads.remove_all(connection, self.account)
             erased = sum_of(gone.values(), suppressed=suppressed)
             commit(connection, erased)
             return erased

@@ -28,7 +28,15 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from audiences.store import reads
-from audiences.store.schema import LOCAL_TEXT, SORTED_TEXT, audience_files, audiences, drafts, suppression_lists
+from audiences.store.schema import (
+    LOCAL_TEXT,
+    SORTED_TEXT,
+    audience_files,
+    audiences,
+    drafts,
+    suppression_lists,
+    uploads,
+)
 
 
 @dataclass(frozen=True)
@@ -185,13 +193,14 @@ def current_files() -> ColumnElement[bool]:
 
 
 def stored_bytes(connection: Connection, account: int) -> int:
-    """Bytes of all files kept for the account, old versions, its list and drafts among them: what its quota counts."""
+    """Bytes of all files kept for the account, which its quota counts: also old versions, its list, drafts, uploads."""
     joined = audience_files.join(audiences, audience_files.c.audience_id == audiences.c.id)
     total = select(func.coalesce(func.sum(audience_files.c.stored_bytes), 0)).select_from(joined)
     lists = select(func.coalesce(func.sum(suppression_lists.c.stored_bytes), 0))
     held = select(func.coalesce(func.sum(drafts.c.stored_bytes), 0)).where(drafts.c.account_id == account)
     listed = lists.where(suppression_lists.c.account_id == account)
-    counted = (total.where(audiences.c.account_id == account), listed, held)
+    raw = select(func.coalesce(func.sum(uploads.c.stored_bytes), 0)).where(uploads.c.account_id == account)
+    counted = (total.where(audiences.c.account_id == account), listed, held, raw)
     return sum(int(connection.execute(part).scalar_one()) for part in counted)
 
 
@@ -199,7 +208,7 @@ def objects_in_use(connection: Connection, names: Collection[str], now: int) -> 
     """Those of `names` that some row refers to, or that are being read; all others are rubbish."""
     used = reads.held(connection, names, now)
     of_files = (audience_files.c.contacts_object, audience_files.c.rejects_object)
-    columns = (*of_files, suppression_lists.c.object, drafts.c.object)
+    columns = (*of_files, suppression_lists.c.object, drafts.c.object, uploads.c.object)
     for column in columns:
         used.update(connection.execute(select(column).where(column.in_(names))).scalars())
     return used

@@ -19,11 +19,11 @@ from typing import Protocol
 from audiences import disk
 from audiences.errors import NotReady, Refusal
 
-# The kind of file that is no Parquet: one under check in the console, as it was sent.
-DRAFT = "draft"
+# Kinds of files that are no Parquet, but lie as they were sent: under check in the console, and kept of an upload.
+DRAFT, RAW = "draft", "raw"
 
 # What `put` hands out, and all that the other calls accept: no name can leave the store.
-NAME = re.compile(r"[0-9a-f]{2}/(?:[a-z]+-[0-9a-f]{32}\.parquet|draft-[0-9a-f]{32}\.upload)")
+NAME = re.compile(r"[0-9a-f]{2}/(?:[a-z]+-[0-9a-f]{32}\.parquet|(?:draft|raw)-[0-9a-f]{32}\.upload)")
 
 # Where it is noted whose files these are.
 OWNER = "owner"
@@ -226,7 +226,7 @@ class FolderStore:
 def new_name(kind: str) -> str:
     """A name that no file has had or will have."""
     token = secrets.token_hex(16)
-    return f"{token[:2]}/{kind}-{token}.{'upload' if kind == DRAFT else 'parquet'}"
+    return f"{token[:2]}/{kind}-{token}.{'upload' if kind in {DRAFT, RAW} else 'parquet'}"
 
 
 def checked(name: str) -> str:

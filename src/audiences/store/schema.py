@@ -253,6 +253,24 @@ drafts = Table(
     Index(None, "created_time"),
 )
 
+# Uploads that are kept as they were sent, where the settings say so, until `expires_time`.
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("audience_id", ForeignKey("audiences.id"), nullable=False),
+    Column("object", String(255), nullable=False),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("created_time", BigInteger, nullable=False),
+    Column("expires_time", BigInteger, nullable=False),
+    UniqueConstraint("object"),
+    Index(None, "account_id"),
+    Index(None, "audience_id"),
+    Index(None, "expires_time"),
+)
+
 # What an account did on a day (days since 1970 UTC).
 usage = Table(
     "usage",
