@@ -2,7 +2,9 @@
 
 In every hundred rows 96 have a valid number of their own, 1 repeats an earlier one and 3 are not valid (empty, letters,
 too short), in a fixed pattern. Numbers are spread over prefixes of many countries; each prefix is six digits short of a
-full number, and the library was asked about every thousand of the million numbers behind it.
+full number, and the library was asked about a hundred of the million numbers behind it.
+
+The messy list has the same customers, as lists that many people have kept by hand come: see `write_messy`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from phonenumbers import PhoneNumberFormat, PhoneNumberType
 from bench.machine import CACHE
 
 # To be raised whenever the content changes: it is part of the files' names.
-VERSION = 1
+VERSION = 2
 
 REGIONS = """
     AE AR AT AU BE BG BR CA CH CL CN CO CZ DE DK EG ES FI FR GB GR HK HU ID IE IL IN IT JP KE KR MA MX MY NG NL NO NZ
@@ -34,8 +36,15 @@ REGIONS = """
 """
 SUFFIX_DIGITS = 6
 CONTACTS_IN_HUNDRED = 96
+DUPLICATES = (50,)
+NOT_VALID = (7, 33, 71)
+
+# A workbook's number is a double: more digits than these are not kept.
 EXACT_DIGITS = 15
-"""A workbook's number is a double: more digits than these are not kept."""
+
+# Of so many rows of the messy list one has one of so many oddities; of each so many lines it has written at a time.
+ODD_IN, ODDITIES = 1000, 8
+LINES_AT_ONCE = 100_000
 
 FIRST = "Anna Ben Chloé Daniel Emma Farid Grace Hugo Ines José Kenji Lena Maria Noah Olivia Priya Quentin Rosa Tom Zoë"
 LAST = "Smith Jones García Müller Rossi Novák Silva Kim Nguyen Patel Jansen Andersson Kowalski Okafor Haddad Tanaka"
@@ -44,11 +53,12 @@ CITIES = "Amsterdam|Berlin|Washington, DC|Lagos|Mumbai|São Paulo|Manchester|Osa
 
 @dataclass(frozen=True)
 class File:
-    """A file to upload, and what has to come of it."""
+    """A file to upload, and what has to come of it: of `rows`, so many malformed; the blank lines are no rows."""
 
     path: Path
     rows: int
     malformed: int = 0
+    blank_rows: int = 0
 
     @property
     def bytes(self) -> int:
@@ -58,28 +68,32 @@ class File:
     @property
     def counts(self) -> dict[str, int]:
         """What the report has to say."""
-        hundreds = self.rows // 100
+        duplicates, not_valid = (sum(map(self.rows_at, places)) for places in (DUPLICATES, NOT_VALID))
         return {
             "rows": self.rows,
-            "accepted": CONTACTS_IN_HUNDRED * hundreds - self.malformed,
-            "duplicates": hundreds,
-            "rejected": 3 * hundreds + self.malformed,
+            "accepted": self.rows - duplicates - not_valid - self.malformed,
+            "duplicates": duplicates,
+            "rejected": not_valid + self.malformed,
         }
+
+    def rows_at(self, place: int) -> int:
+        """How many rows are at this place of their hundred."""
+        return (self.rows + 99 - place) // 100
 
 
 def csv_file(rows: int, first: int = 0) -> File:
-    """A CSV file of `rows` rows (rounded down to hundreds) and six columns, in the page cache.
+    """A CSV file of `rows` rows (at least a hundred) and six columns, in the page cache.
 
     With `first`, a multiple of 200, it goes on where the file of so many rows ends: what repeats repeats a row of that.
     """
-    rows = max(100, rows // 100 * 100)
+    rows = max(100, rows)
     name = f"customers-{rows}" + (f"-from-{first}" if first else "")
-    return File(_made_once(name, ".csv", lambda path: _write_csv(path, first, first + rows)), rows)
+    return File(_made_once(name, ".csv", lambda path: write_csv(path, first, first + rows)), rows)
 
 
 def wide_file(rows: int, columns: int) -> File:
     """A CSV file of so many columns: the six, and short texts."""
-    rows = max(100, rows // 100 * 100)
+    rows = max(100, rows)
     texts = (f"chr(97 + ((i + {place}) % 26)::INTEGER) || (i * {place} % 9973)" for place in range(7, columns + 1))
     further = ", ".join(f"{text} AS column_{place}" for place, text in enumerate(texts, start=7))
     statement = CUSTOMERS.format(first=0, end=rows).replace("AS amount\n", f"AS amount, {further}\n")
@@ -87,10 +101,16 @@ def wide_file(rows: int, columns: int) -> File:
 
 
 def messy_file(rows: int) -> File:
-    """A CSV file of numbers in five spellings, with needless quotes, and a malformed line in 100,000."""
-    rows = max(100, rows // 100 * 100)
-    malformed = max(1, rows // 100_000)
-    return File(_made_once(f"messy-{rows}", ".csv", lambda path: _write_messy(path, rows)), rows, malformed)
+    """The messy list, of so many rows; see `write_messy`."""
+    rows = max(100, rows)
+    path = _made_once(f"messy-{rows}", ".csv", lambda path: write_messy(path, rows))
+    return messy(path, rows)
+
+
+def messy(path: Path, rows: int) -> File:
+    """The file that `write_messy` has written."""
+    odd = [rows // ODD_IN // ODDITIES + (kind < rows // ODD_IN % ODDITIES) for kind in range(ODDITIES)]
+    return File(path, rows, malformed=odd[0], blank_rows=odd[1] + odd[2])
 
 
 def packed_file(rows: int) -> File:
@@ -134,7 +154,8 @@ def _made_once(name: str, suffix: str, write: Callable[[Path], None]) -> Path:
     return path
 
 
-def _write_csv(path: Path, first: int, end: int) -> None:
+def write_csv(path: Path, first: int, end: int) -> None:
+    """Writes the customers from `first` to before `end`."""
     with _macros() as connection:
         connection.execute(f"COPY ({CUSTOMERS.format(first=first, end=end)}) TO '{path}' (FORMAT csv, HEADER)")
 
@@ -144,10 +165,19 @@ def _copy(statement: str, path: Path) -> None:
         connection.execute(f"COPY ({statement}) TO '{path}' (FORMAT csv, HEADER)")
 
 
-def _write_messy(path: Path, rows: int) -> None:
-    lines = MESSY.format(customers=CUSTOMERS.format(first=0, end=rows).replace("SELECT\n", "SELECT i,\n", 1))
-    with _macros() as connection:
-        connection.execute(f"COPY ({lines}) TO '{path}' (FORMAT csv, HEADER false, DELIMITER '\x01', QUOTE '')")
+def write_messy(path: Path, rows: int) -> None:
+    """Writes a list as many people have kept it: in Windows-1252, line ends of two kinds, numbers in five spellings.
+
+    All cities have needless quotes. One row in a thousand is odd, in turn: a cell too many, with text (malformed); a
+    blank line behind it; a line of commas alone behind it; only its first two cells; empty cells too many; a line break
+    in quotes; quotes in quotes; a lone quote in a cell.
+    """
+    statement = MESSY.format(customers=CUSTOMERS.format(first=0, end=rows).replace("SELECT\n", "SELECT i,\n", 1))
+    with _macros() as connection, path.open("wb") as file:
+        lines = connection.execute(statement)
+        file.write(b"phone1,first_name,last_name,email,city,amount\n")
+        while some := lines.fetchmany(LINES_AT_ONCE):
+            file.write("".join(line for (line,) in some).encode("cp1252"))
 
 
 def _pack(path: Path, source: Path) -> None:
@@ -197,22 +227,34 @@ CUSTOMERS = """
     ORDER BY i
 """
 
-# The same lists as they are kept by hand: every fifth number as it is, the others in four spellings; the row of a
-# hundred thousand that no pattern of a hundred touches has a cell too many.
+# Whole lines, with their ends. Odd are rows of a place of their hundred that no pattern touches.
 MESSY = """
-    SELECT line FROM (
-        SELECT -1 AS i, 'phone1,first_name,last_name,email,city,amount' AS line
-        UNION ALL
-        SELECT i, concat_ws(',',
-            CASE WHEN phone1 IS NULL OR length(phone1) < 8 THEN coalesce(phone1, '')
-                 WHEN starts_with(phone1, '+') OR i % 5 = 0 THEN phone1
-                 WHEN i % 5 = 1 THEN '+' || left(phone1, 3) || ' ' || phone1[4:6] || ' ' || phone1[7:]
-                 WHEN i % 5 = 2 THEN '00' || left(phone1, 4) || '-' || phone1[5:]
-                 WHEN i % 5 = 3 THEN '(+' || left(phone1, 3) || ') ' || phone1[4:7] || '.' || phone1[8:]
-                 ELSE '" ' || phone1 || ' "' END,
-            first_name, last_name, email, '"' || city || '"', amount)
-            || CASE WHEN i % 100000 = 99 THEN ',surplus' ELSE '' END
-        FROM ({customers}))
+    SELECT
+        CASE odd WHEN 3 THEN concat_ws(',', phone, first_name)
+                 WHEN 0 THEN concat_ws(',', line, 'moved house')
+                 WHEN 4 THEN line || ',,'
+                 ELSE line END
+        || line_end
+        || CASE odd WHEN 1 THEN line_end WHEN 2 THEN ',,,,,' || line_end ELSE '' END
+    FROM (
+        SELECT i, phone, first_name, odd, line_end, concat_ws(',', phone,
+            CASE odd WHEN 6 THEN '"' || first_name || ' ""Jo""' || '"'
+                     WHEN 7 THEN first_name || ' "Jo'
+                     ELSE first_name END,
+            CASE WHEN i % 50 = 1 THEN 'O' || chr(8217) || last_name ELSE last_name END,
+            email,
+            '"' || city || CASE odd WHEN 5 THEN chr(10) || '2nd floor' ELSE '' END || '"',
+            amount) AS line
+        FROM (
+            SELECT *, CASE WHEN i % 1000 = 999 THEN i // 1000 % 8 END AS odd,
+                CASE WHEN i // 10000 % 2 = 1 THEN chr(13) ELSE '' END || chr(10) AS line_end,
+                CASE WHEN phone1 IS NULL OR length(phone1) < 8 THEN coalesce(phone1, '')
+                     WHEN starts_with(phone1, '+') OR i % 5 = 0 THEN phone1
+                     WHEN i % 5 = 1 THEN '+' || left(phone1, 3) || ' ' || phone1[4:6] || ' ' || phone1[7:]
+                     WHEN i % 5 = 2 THEN '00' || left(phone1, 4) || '-' || phone1[5:]
+                     WHEN i % 5 = 3 THEN '(+' || left(phone1, 3) || ') ' || phone1[4:7] || '.' || phone1[8:]
+                     ELSE '" ' || phone1 || ' "' END AS phone
+            FROM ({customers})))
     ORDER BY i
 """
 
@@ -240,9 +282,9 @@ def prefixes() -> list[str]:
 
 
 def _all_valid(prefix: str) -> bool:
-    """Whether the numbers behind `prefix` are valid, by one of each thousand, and none is when cut to five digits."""
-    step = 1000
-    suffixes = (f"{number:0{SUFFIX_DIGITS}d}" for number in range(0, 10**SUFFIX_DIGITS, step + 1))
+    """Whether the numbers behind `prefix` are valid, by one of ten thousand, and none is when cut to five digits."""
+    step = 10_007
+    suffixes = (f"{number:0{SUFFIX_DIGITS}d}" for number in range(0, 10**SUFFIX_DIGITS, step))
     return all(is_valid(prefix + suffix) and not is_valid((prefix + suffix)[:5]) for suffix in suffixes)
 
 

@@ -73,13 +73,14 @@ FLOORS = {
 
 
 def run(name: str, source: Path, target: Path) -> dict[str, Any]:
-    """Seconds, CPU seconds and peak memory (bytes) of one run in a new process."""
+    """Seconds, CPU seconds, peak memory and what was written (bytes) of one run in a new process."""
+    target.unlink(missing_ok=True)
     command = [sys.executable, "-m", "bench.floors", name, str(source), str(target)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{name} failed: {done.stderr[-2000:]}")
     measured: dict[str, Any] = json.loads(done.stdout)
-    return measured
+    return measured | ({"stored_bytes": target.stat().st_size} if target.exists() else {})
 
 
 def main(name: str, source: str, target: str) -> None:

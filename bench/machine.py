@@ -29,6 +29,9 @@ LIBRARIES = (
 )
 GIB = 1024**3
 
+# What is measured, and with what; not what came of it.
+MEASURED = ("src", "bench", ":!bench/results.json")
+
 
 def described() -> dict[str, Any]:
     """The machine, the versions, the commit and the load before the first run."""
@@ -42,7 +45,7 @@ def described() -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "commit": _output("git", "-C", str(ROOT), "rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_output("git", "-C", str(ROOT), "status", "--porcelain", "--", "src", "bench")),
+        "uncommitted_changes": bool(_output("git", "-C", str(ROOT), "status", "--porcelain", "--", *MEASURED)),
         "load_before": round(os.getloadavg()[0], 2),
     }
 

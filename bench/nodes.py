@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,7 +73,7 @@ class SetUp:
 
     def cpu_seconds(self) -> dict[str, float]:
         """What each part has used so far."""
-        return {part: sum(map(family_cpu_seconds, pids)) for part, pids in self.pids.items()}
+        return {part: sum(map(process.family_cpu_seconds, pids)) for part, pids in self.pids.items()}
 
 
 @contextmanager
@@ -93,16 +93,6 @@ def scaled(running: Cluster, nodes: int, key: str) -> SetUp:
         "S3": [running.objects.guard.pid] if running.objects.guard else [],
     }
     return SetUp([node.url for node in chosen], key, pids)
-
-
-def family_cpu_seconds(pid: int) -> float:
-    """What a process has used so far, with the children that it has, and those that have ended."""
-    used = process.cpu_seconds(pid)
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in listing.read_text().split():
-            with suppress(FileNotFoundError):  # it ends at this moment, and is the parent's then
-                used += process.cpu_seconds(int(child))
-    return used
 
 
 def works(setup: SetUp) -> dict[str, Work]:

@@ -14,9 +14,12 @@ from bench.cells import MILLION, Plan, settle
 from bench.client import Client, Page, WrongAnswer
 from bench.customers import File
 from bench.record import Record, Target, quantile
+from bench.service import Server
 
 LIMIT = 100
 WARM_UPS = 10
+ROUNDS = 3
+PLAIN, SUPPRESSED = "ours, pages of 100", "ours, pages of 100, numbers suppressed"
 OPT_OUTS = 100_000
 
 # A page ends at most so many uploaded rows behind where it begins; no page is asked for nearer to the end.
@@ -63,31 +66,59 @@ def cursor_behind(row: int, given: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
+@dataclass(frozen=True)
+class Account:
+    """An account with a large audience: its caller, who it is in the record, and the numbers that are suppressed."""
+
+    server: Server
+    client: Client
+    who: str
+    audience: str
+    depths: Depths
+    suppressed: frozenset[str]
+
+    def page(self) -> tuple[int, Page]:
+        """The page behind a row at random."""
+        row, cursor = self.depths.next()
+        return row, self.client.page(self.audience, {"limit": str(LIMIT), "cursor": cursor})
+
+
 def pages(plan: Plan, record: Record) -> None:
     """Milliseconds from a request to the last byte of its page of 100 contacts, at random depths.
 
-    First as the audience is, then with filters, then with numbers suppressed.
+    Of two accounts with the same audience, in turns: one as it is, also with filters, one with numbers suppressed.
     """
     file = customers.contacts_file(plan.rows(10 * MILLION))
     listed = customers.opt_outs(file, min(OPT_OUTS, file.counts["accepted"] // 3))
     folder = plan.folder / record.cell
-    key = service.prepared(folder)
-    with service.served(folder, key) as server, server.client() as client:
-        audience = client.checked_upload(file).data["id"]
-        first = client.page(audience, {"limit": str(LIMIT)})
-        depths = Depths(file, first.next_cursor or "")
-        count = 100 if plan.quick else 300
-        settle()
-        timed(client, audience, depths, count, record, "no suppressions")
-        for name, query in FILTERED.items():
-            timed_filtered(client, audience, depths, query, 5 if plan.quick else 20, record, name)
-        suppressed = suppress(client, listed)
-        settle()
-        timed(client, audience, depths, count, record, "suppressed", suppressed)
-    contacts = file.counts["accepted"]
-    quantile_lines(record, "no suppressions", f"{LIMIT} of {contacts:,} contacts", f"{count} pages")
+    keys = (service.prepared(folder), service.another_account(folder))
+    count = 50 if plan.quick else 100
+    with service.served(folder, keys[0]) as server, Client(server.address, keys[1]) as other, server.client() as client:
+        plain = account(server, client, PLAIN, file)
+        shortened = account(server, other, SUPPRESSED, file, listed)
+        for _ in range(plan.rounds(ROUNDS)):
+            settle()
+            for one in (plain, shortened):
+                timed(one, count, record)
+            for name, query in FILTERED.items():
+                timed_filtered(plain, query, 5 if plan.quick else 10, record, name)
+    tell(record, file, listed)
+
+
+def account(server: Server, client: Client, who: str, file: File, listed: File | None = None) -> Account:
+    """The audience made, and the numbers of a file suppressed."""
+    audience = client.checked_upload(file).data["id"]
+    first = client.page(audience, {"limit": str(LIMIT)})
+    suppressed = suppress(client, listed) if listed is not None else frozenset()
+    return Account(server, client, who, audience, Depths(file, first.next_cursor or ""), suppressed)
+
+
+def tell(record: Record, file: File, listed: File) -> None:
+    """The lines of the table."""
+    contacts, count = file.counts["accepted"], len(record.values(PLAIN))
+    quantile_lines(record, PLAIN, f"{LIMIT} of {contacts:,} contacts", f"{count} pages")
     remark = f"{count} pages; {listed.rows // 2:,} of the numbers are in the audience"
-    quantile_lines(record, "suppressed", f"the same, {listed.rows:,} numbers suppressed", remark)
+    quantile_lines(record, SUPPRESSED, f"the same, {listed.rows:,} numbers suppressed", remark)
     for name in FILTERED:
         filtered_line(record, name)
 
@@ -101,22 +132,16 @@ def suppress(client: Client, listed: File) -> frozenset[str]:
         return frozenset(row["phone1"] for row in csv.DictReader(file))
 
 
-def timed(
-    client: Client,
-    audience: str,
-    depths: Depths,
-    count: int,
-    record: Record,
-    who: str,
-    suppressed: frozenset[str] = frozenset(),
-) -> None:
+def timed(asked: Account, count: int, record: Record) -> None:
     """Takes down so many pages, after a few that do not count; each must be full and have no suppressed number."""
-    for number in range(WARM_UPS + count):
-        row, cursor = depths.next()
-        page = client.page(audience, {"limit": str(LIMIT), "cursor": cursor})
-        check(page, row, suppressed)
-        if number >= WARM_UPS:
-            record.add(who, seconds=page.seconds, row=row)
+    for _ in range(WARM_UPS):
+        asked.page()
+    with service.watched(asked.server) as cost:
+        found = [asked.page() for _ in range(count)]
+    for row, page in found:
+        check(page, row, asked.suppressed)
+        figures = {"cpu_seconds": cost.cpu_seconds / count, "peak_bytes": cost.peak_bytes, "rows": LIMIT}
+        record.add(asked.who, seconds=page.seconds, **figures)
 
 
 def check(page: Page, row: int, suppressed: frozenset[str]) -> None:
@@ -128,13 +153,11 @@ def check(page: Page, row: int, suppressed: frozenset[str]) -> None:
         raise WrongAnswer(f"The page behind row {row} has numbers that are suppressed.")
 
 
-def timed_filtered(
-    client: Client, audience: str, depths: Depths, query: Mapping[str, str], count: int, record: Record, who: str
-) -> None:
+def timed_filtered(asked: Account, query: Mapping[str, str], count: int, record: Record, who: str) -> None:
     """Takes down so many pages of chosen contacts, after one that does not count; near the end they may be short."""
     for number in range(1 + count):
-        row, cursor = depths.next()
-        page = client.page(audience, {"limit": str(LIMIT), "cursor": cursor, **query})
+        row, cursor = asked.depths.next()
+        page = asked.client.page(asked.audience, {"limit": str(LIMIT), "cursor": cursor, **query})
         if page.items and page.items[0]["row"] <= row:
             raise WrongAnswer(f"The page behind row {row} begins with row {page.items[0]['row']}.")
         if number:

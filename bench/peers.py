@@ -1,4 +1,4 @@
-"""What a user would pick instead, each started as its own documentation says, and timed over the same file."""
+"""What a user would pick instead, each started as its own documentation says, and measured over the same file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ from typing import IO
 import httpx
 import psycopg
 
+from bench import process
 from bench.machine import ROOT
 
 sys.path.insert(0, str(ROOT / "tests"))
 
+Figures = dict[str, float]
+
+COPY = "COPY customers FROM STDIN (FORMAT csv, HEADER)"
 COLUMNS = ("phone1", "first_name", "last_name", "email", "city", "amount")
 CHUNK_BYTES = 1 << 20
 POLL_S = 0.05
@@ -36,23 +40,31 @@ class PeerFailed(Exception):
 
 @dataclass(frozen=True)
 class Database:
-    """A PostgreSQL with durable commits, as it comes."""
+    """A PostgreSQL with durable commits, as it comes; `pid` is its first process, which starts all others."""
 
     address: str
+    pid: int
 
-    def copy(self, path: Path) -> float:
-        """Seconds to COPY a CSV file into a new table of text columns, its commit included."""
+    def copy(self, path: Path) -> Figures:
+        """What it takes to COPY a CSV file into a new table of text columns, its commit included.
+
+        Its memory is that of all its processes, what they share counted once.
+        """
         with psycopg.connect(self.address) as connection:
             connection.execute("DROP TABLE IF EXISTS customers")
             connection.execute("CREATE TABLE customers (" + ", ".join(f"{name} text" for name in COLUMNS) + ")")
             connection.commit()
-            begun = time.perf_counter()
-            statement = "COPY customers FROM STDIN (FORMAT csv, HEADER)"
-            with path.open("rb") as file, connection.cursor().copy(statement) as copy:
-                while chunk := file.read(CHUNK_BYTES):
-                    copy.write(chunk)
-            connection.commit()
-            return time.perf_counter() - begun
+            cpu_before, begun = process.family_cpu_seconds(self.pid), time.perf_counter()
+            with process.watched(self.pid, shared=True) as tree:
+                with path.open("rb") as file, connection.cursor().copy(COPY) as copy:
+                    while chunk := file.read(CHUNK_BYTES):
+                        copy.write(chunk)
+                connection.commit()
+                seconds = time.perf_counter() - begun
+            cpu_seconds = process.family_cpu_seconds(self.pid) - cpu_before
+            ((stored,),) = connection.execute("SELECT pg_total_relation_size('customers')").fetchall()
+        peak = {"peak_bytes": tree.shared_bytes, "stored_bytes": stored}
+        return {"seconds": seconds, "cpu_seconds": cpu_seconds, **peak}
 
 
 @contextmanager
@@ -61,11 +73,12 @@ def postgres() -> Iterator[Database]:
     from postgres_server import postgres_server
 
     with postgres_server() as server:
-        yield Database(server.database())
+        assert server.process is not None
+        yield Database(server.database(), server.process.pid)
 
 
-def datasette(path: Path, rows: int, folder: Path) -> float:
-    """Seconds from the first byte of an upload until all its rows are in the database. Raises PeerFailed."""
+def datasette(path: Path, rows: int, folder: Path) -> Figures:
+    """What it takes from the first byte of an upload until all its rows are in the database. Raises PeerFailed."""
     folder.mkdir(parents=True, exist_ok=True)
     database = folder / "peer.db"
     database.unlink(missing_ok=True)
@@ -77,10 +90,18 @@ def datasette(path: Path, rows: int, folder: Path) -> float:
         environment = os.environ | {"PYTHONUNBUFFERED": "1", "XDG_RUNTIME_DIR": str(folder)}
         running = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
         try:
-            return _uploaded(f"http://127.0.0.1:{port}", _token(said, running), path, rows)
+            address, token = f"http://127.0.0.1:{port}", _token(said, running)
+            with _signed_in(address, token) as (http, signed):
+                process.reset_peak(running.pid)
+                before = process.family_cpu_seconds(running.pid)
+                seconds = _uploaded(http, signed, path, rows)
+                cpu_seconds = process.family_cpu_seconds(running.pid) - before
+            peak_bytes = process.peak_resident_bytes(running.pid)
         finally:
             running.terminate()
             running.wait()
+    stored_bytes = sum(path.stat().st_size for path in folder.glob(f"{database.name}*"))
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes, "stored_bytes": stored_bytes}
 
 
 def _token(said: IO[str], running: subprocess.Popen[bytes]) -> str:
@@ -95,7 +116,9 @@ def _token(said: IO[str], running: subprocess.Popen[bytes]) -> str:
     raise PeerFailed(f"datasette did not start: {said.read()[-1000:]}")
 
 
-def _uploaded(address: str, token: str, path: Path, rows: int) -> float:
+@contextmanager
+def _signed_in(address: str, token: str) -> Iterator[tuple[httpx.Client, dict[str, str]]]:
+    """A caller of datasette as root, and the header that its forms are signed with. Raises PeerFailed."""
     with httpx.Client(base_url=address, timeout=WITHIN_S) as http:
         until(lambda: _answers(http))
         http.get("/-/auth-token", params={"token": token})
@@ -104,16 +127,20 @@ def _uploaded(address: str, token: str, path: Path, rows: int) -> float:
         if match is None:
             raise PeerFailed(f"datasette shows no form: {page[:300]}")
         # As a header: looking for it in the form fails with a python-multipart as new as the one that datasette gets.
-        signed = {"x-csrftoken": match[1]}
-        begun = time.perf_counter()
-        with path.open("rb") as file:
-            files = {"csv": (path.name, file)}
-            answer = http.post("/-/upload-csvs", data={"xhr": "1"}, files=files, headers=signed)
-        if not answer.is_success:
-            raise PeerFailed(f"datasette answers an upload with {answer.status_code}: {answer.text[:300]}")
-        task = answer.json()["task_id"]
-        until(lambda: _is_done(http, task, rows), every_s=PROGRESS_S)
-        return time.perf_counter() - begun
+        yield http, {"x-csrftoken": match[1]}
+
+
+def _uploaded(http: httpx.Client, signed: dict[str, str], path: Path, rows: int) -> float:
+    """Seconds of an upload. Raises PeerFailed."""
+    begun = time.perf_counter()
+    with path.open("rb") as file:
+        files = {"csv": (path.name, file)}
+        answer = http.post("/-/upload-csvs", data={"xhr": "1"}, files=files, headers=signed)
+    if not answer.is_success:
+        raise PeerFailed(f"datasette answers an upload with {answer.status_code}: {answer.text[:300]}")
+    task = answer.json()["task_id"]
+    until(lambda: _is_done(http, task, rows), every_s=PROGRESS_S)
+    return time.perf_counter() - begun
 
 
 def _answers(http: httpx.Client) -> bool:

@@ -1,28 +1,55 @@
-"""Every run that was made, and the lines of the table that come of them."""
+"""Every run that was made, and the figures and lines of the table that come of them."""
 
 from __future__ import annotations
 
+import random
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Direction = Literal["at most", "at least"]
+
+# How many times runs are drawn anew for an interval, and the share of the ratios that it holds (percent).
+DRAWS, SHARE = 1000, 95
+
+
+class Goal(Protocol):
+    """What a ratio or a figure has to be; as text, with a sign of comparison."""
+
+    def met(self, measured: float) -> bool:
+        """Whether it is."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a ratio or a figure has to be."""
+    """A bound."""
 
     direction: Direction
     value: float
 
     def met(self, measured: float) -> bool:
-        """Whether it is."""
+        """Whether it is kept."""
         return measured <= self.value if self.direction == "at most" else measured >= self.value
 
     def __str__(self) -> str:
         return f"{'≤' if self.direction == 'at most' else '≥'} {self.value:,.10g}"
+
+
+@dataclass(frozen=True)
+class Between:
+    """Two bounds."""
+
+    low: float
+    high: float
+
+    def met(self, measured: float) -> bool:
+        """Whether both are kept."""
+        return self.low <= measured <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:,.10g} to {self.high:,.10g}"
 
 
 @dataclass(frozen=True)
@@ -42,13 +69,33 @@ class Line:
 
 
 @dataclass
+class Profile:
+    """Seconds of so many uploads, and of each of their steps, as the server's own metrics have them."""
+
+    uploads: int = 0
+    seconds: float = 0.0
+    steps: Counter[str] = field(default_factory=Counter)
+
+    def add(self, uploads: int, seconds: float, steps: Mapping[str, float]) -> None:
+        """Takes in further uploads."""
+        self.uploads += uploads
+        self.seconds += seconds
+        self.steps.update(steps)
+
+    def means(self) -> dict[str, Any]:
+        """Seconds of one upload."""
+        steps = {name: seconds / self.uploads for name, seconds in self.steps.items() if seconds}
+        return {"uploads": self.uploads, "seconds": self.seconds / self.uploads, "steps": steps}
+
+
+@dataclass
 class Record:
     """What was measured so far in one cell."""
 
     cell: str
     runs: list[dict[str, Any]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
-    steps: dict[str, float] = field(default_factory=dict)
+    profile: Profile = field(default_factory=Profile)
 
     def add(self, who: str, **measured: float) -> None:
         """Takes down one run."""
@@ -62,15 +109,28 @@ class Record:
         """The median of these."""
         return statistics.median(self.values(who, measure))
 
-    def compare(
-        self, measure: str, other: str, target: Target | None = None, remark: str = "", *, faster: bool = False
-    ) -> None:
-        """A line: ours beside `other`, in seconds, and ours to theirs; where we are `faster`, theirs to ours."""
-        ours, theirs = self.median("ours"), self.median(other)
-        ratio = theirs / ours if faster else ours / theirs
-        self.line(measure, "s", ours, other_name=other, other=theirs, ratio=ratio, target=target, remark=remark)
+    def highest(self, who: str, measure: str) -> float:
+        """The highest of these."""
+        return max(self.values(who, measure))
 
-    def line(self, measure: str, unit: str, ours: float, *, target: Target | None = None, **rest: Any) -> None:  # noqa: ANN401
+    def compare(self, measure: str, other: str, target: Goal | None = None, remark: str = "", **rest: Any) -> None:  # noqa: ANN401
+        """A line: `ours`, or `who`, beside `other`, in seconds, and ours to theirs; if `faster`, theirs to ours.
+
+        `field` names another measure, `unit` and `size` what it is told in, `called` who the other is. The remark
+        says how sure the ratio is.
+        """
+        who, unit, size = rest.get("who", "ours"), rest.get("unit", "s"), rest.get("size", 1.0)
+        both = [[value / size for value in self.values(name, rest.get("field", "seconds"))] for name in (who, other)]
+        ours, theirs = map(statistics.median, both)
+        ratio, sure = ours / theirs, interval(*both)
+        if rest.get("faster"):
+            ratio, sure = 1 / ratio, (1 / sure[1], 1 / sure[0])
+        told = f"{SHARE} %: {sure[0]:#.3g} to {sure[1]:#.3g}"
+        remark = "; ".join(filter(None, [remark, told]))
+        called = rest.get("called", other)
+        self.line(measure, unit, ours, other_name=called, other=theirs, ratio=ratio, target=target, remark=remark)
+
+    def line(self, measure: str, unit: str, ours: float, *, target: Goal | None = None, **rest: Any) -> None:  # noqa: ANN401
         """A line of the table."""
         judged = rest.get("ratio")
         judged = ours if judged is None else judged
@@ -80,7 +140,40 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
-        return {"lines": [asdict(line) for line in self.lines], "runs": self.runs, "steps": self.steps}
+        profile = self.profile.means() if self.profile.uploads else None
+        figures = {who: figures_of([run for run in self.runs if run["who"] == who]) for who in self.who()}
+        lines = [asdict(line) for line in self.lines]
+        return {"lines": lines, "figures": figures, "profile": profile, "runs": self.runs}
+
+    def who(self) -> Sequence[str]:
+        """Who was measured, in the order of their first runs."""
+        return list(dict.fromkeys(run["who"] for run in self.runs))
+
+
+def figures_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """How many runs there were, and the median of each measure; of peaks of memory the highest."""
+    names = dict.fromkeys(name for run in runs for name in run if name not in {"cell", "who"})
+    found: dict[str, float] = {"runs": len(runs)}
+    for name in names:
+        values = [run[name] for run in runs if name in run]
+        found[name] = max(values) if name.endswith("peak_bytes") else statistics.median(values)
+    return found
+
+
+def interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
+    """Between what the ratio of the medians lies with a probability of `SHARE` percent.
+
+    Found by drawing runs anew (bootstrap), both sides' together where they took turns, so that what slowed down a round
+    as a whole does not count. The same runs give the same answer.
+    """
+    chance, ratios = random.Random(1), []
+    for _ in range(DRAWS):
+        rounds = chance.choices(range(len(ours)), k=len(ours))
+        paired = rounds if len(theirs) == len(ours) else chance.choices(range(len(theirs)), k=len(theirs))
+        ratios.append(statistics.median(ours[i] for i in rounds) / statistics.median(theirs[i] for i in paired))
+    ratios.sort()
+    left_out = (100 - SHARE) * DRAWS // 200
+    return ratios[left_out], ratios[-1 - left_out]
 
 
 def quantile(values: Sequence[float], percent: int) -> float:

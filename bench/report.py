@@ -1,62 +1,39 @@
-"""The table on the screen, the JSON, and the table in the documentation."""
+"""The JSON of a run, and what stands of it in the documentation."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from bench import plot
+from bench import plot, tables
 from bench.machine import CACHE, ROOT
 
 LATEST = CACHE / "latest.json"
 KEPT = ROOT / "bench" / "results.json"
 PICTURE = ROOT / "docs" / "benchmarks.svg"
-HEADINGS = ("cell", "measure", "ours", "other", "ratio", "target", "met", "remark")
-NUMERIC = {"ours", "other", "ratio", "target"}
-BLOCK = "<!-- bench -->\n{}\n<!-- /bench -->"
-# More runs than these are requests of milliseconds, of which the lines have the quantiles.
+PAGE, README = ROOT / "docs" / "benchmarks.md", ROOT / "README.md"
+MARKED = re.compile("<!-- bench -->.*?<!-- /bench -->", re.DOTALL)
+
+# More runs of somebody than these are requests of milliseconds, of which the lines and figures are enough.
 MANY = 100
 
-# Columns of the screen that the table needs.
-WIDTH = 160
-PAGE, README = ROOT / "docs" / "benchmarks.md", ROOT / "README.md"
+STEPS_SENTENCE = (
+    "Where the time of an upload goes, as `audiences_step_seconds` has it: milliseconds of one upload (the mean), and "
+    "the share of its time from the first byte sent to the last byte of the answer. Pieces are judged by threads while "
+    "others are read, so judging is within `read`, which ends when the last verdict is there; what the threads spent "
+    "on it is told beside. A messy file and a workbook are gone through as a whole before their first row is handed "
+    "over, so most of their reading is in `sniff`."
+)
 
 
 class NotWhole(Exception):
     """The run is not fit for the documentation: not all cells, or not at full size."""
 
 
-def show(result: dict[str, Any]) -> None:
-    """Prints the table, after what it was measured on."""
-    # A pipe has no width of its own; figures that are cut off help nobody.
-    console = Console(width=max(Console().width, WIDTH))
-    console.print(_machine_line(result), highlight=False)
-    table = Table(*HEADINGS)
-    for column, heading in zip(table.columns, HEADINGS, strict=True):
-        column.justify = "right" if heading in NUMERIC else "left"
-    for line in _lines(result):
-        table.add_row(*_texts(line))
-    console.print(table)
-    for name, cell in result["cells"].items():
-        if name == "csv-2m" and cell["steps"]:
-            console.print(steps_sentence(cell["steps"]), highlight=False)
-
-
-def steps_sentence(steps: dict[str, float]) -> str:
-    """The profile of an upload of 2 million rows, as `/metrics` has it."""
-    told = ", ".join(f"{name} {seconds * 1000:,.0f} ms" for name, seconds in steps.items())
-    return (
-        f"Steps of an upload of `csv-2m`, as `audiences_step_seconds` has them: {told}. Pieces are judged in two "
-        "threads while others are read, so that judging and reading overlap; judge is the sum of both threads."
-    )
-
-
-def save(result: dict[str, Any], path: Path | None) -> None:
+def save(result: Mapping[str, Any], path: Path | None) -> None:
     """Keeps the result as the latest, and where the caller wants it."""
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     for target in {LATEST, path or LATEST}:
@@ -65,81 +42,56 @@ def save(result: dict[str, Any], path: Path | None) -> None:
 
 
 def write_docs(path: Path | None) -> list[Path]:
-    """The pages whose marked section now holds the result in `path` or the latest; the README, what has a target.
+    """What now holds the result in `path` or the latest: JSON that is kept, picture, marked sections of the pages.
 
     Raises NotWhole.
     """
     result = json.loads((path or LATEST).read_text(encoding="utf-8"))
     if not result["whole"]:
-        raise NotWhole("This run was quick, scaled or of some cells only. Run `python -m bench` first.")
-    everything = _lines(result)
-    judged = [line for line in everything if line["target"]]
+        raise NotWhole("This run was quick, scaled or of some cells only. Run `./dev bench` first.")
     KEPT.write_text(json.dumps(compact(result), ensure_ascii=False) + "\n", encoding="utf-8")
-    PICTURE.write_text(plot.drawn(result), encoding="utf-8")
-    whole = _markdown(result, everything) + "\n\n" + steps_sentence(result["cells"]["csv-2m"]["steps"])
-    sections = {PAGE: whole, README: _markdown(result, judged)}
-    return [page for page, section in sections.items() if _replaced(page, BLOCK.format(f"\n{section}\n"))]
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))
+    PICTURE.write_text(plot.drawn(kept), encoding="utf-8")
+    for page, section in sections(kept).items():
+        text = MARKED.sub(lambda _, section=section: section, page.read_text(encoding="utf-8"))  # type: ignore[misc]
+        page.write_text(text, encoding="utf-8")
+    return [KEPT, PICTURE, *sections(kept)]
 
 
-def compact(result: dict[str, Any]) -> dict[str, Any]:
-    """The result with its figures in five digits, and of many short requests the quantiles alone."""
+def sections(result: Mapping[str, Any]) -> dict[Path, str]:
+    """What stands between the marks of each page, and the marks."""
+    head, goals = tables.machine_sentence(result), tables.goals(result).markdown()
+    page = [
+        head,
+        "### Goals",
+        goals,
+        "### Measured",
+        tables.measured(result).markdown(),
+        "### Other figures",
+        tables.others(result).markdown(),
+        "### Steps of an upload",
+        tables.profile(result).markdown(),
+        STEPS_SENTENCE,
+    ]
+    texts = {PAGE: page, README: [tables.sentence(result), head, goals]}
+    return {path: "\n\n".join(["<!-- bench -->", *parts, "<!-- /bench -->"]) for path, parts in texts.items()}
+
+
+def compact(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result with its figures in five digits, and of many short requests the figures alone."""
     cells = {}
     for name, cell in result["cells"].items():
-        runs = cell["runs"] if len(cell["runs"]) <= MANY else []
-        cells[name] = {**cell, "runs": [{key: _short(value) for key, value in run.items()} for run in runs]}
-    return {**result, "cells": cells}
+        runs = [run for run in cell["runs"] if cell["figures"][run["who"]]["runs"] <= MANY]
+        cells[name] = {**cell, "runs": runs}
+    shortened = _shortened({**result, "cells": cells})
+    assert isinstance(shortened, dict)
+    return shortened
 
 
-def _short(value: object) -> object:
+def _shortened(value: object) -> object:
+    """The same with five digits of every number that is not a whole one."""
+    if isinstance(value, dict):
+        return {name: _shortened(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_shortened(inner) for inner in value]
     return float(f"{value:.5g}") if isinstance(value, float) else value
-
-
-def _replaced(page: Path, section: str) -> bool:
-    """Whether the page has the markers, between which `section` now stands."""
-    if not page.exists():
-        return False
-    text, count = re.subn(
-        r"<!-- bench -->.*?<!-- /bench -->", lambda _: section, page.read_text(encoding="utf-8"), flags=re.DOTALL
-    )
-    if count:
-        page.write_text(text, encoding="utf-8")
-    return bool(count)
-
-
-def _markdown(result: dict[str, Any], lines: list[dict[str, Any]]) -> str:
-    rows = [
-        "| " + " | ".join(HEADINGS) + " |",
-        "|" + "|".join(" ---: " if heading in NUMERIC else " --- " for heading in HEADINGS) + "|",
-        *("| " + " | ".join(_texts(line)) + " |" for line in lines),
-    ]
-    return _machine_line(result) + "\n\n" + "\n".join(rows)
-
-
-def _machine_line(result: dict[str, Any]) -> str:
-    """One sentence on machine and versions."""
-    on = result["machine"]
-    versions = ", ".join(f"{name} {on['libraries'][name]}" for name in ("duckdb", "polars", "fastexcel", "fastapi"))
-    changes = " with uncommitted changes" if on["uncommitted_changes"] else ""
-    return (
-        f"{on['time'][:10]}, commit {on['commit'][:10]}{changes}: {on['cores']} cores of {on['processor']}, "
-        f"{on['memory_gib']:g} GiB, {on['file_system']}, Python {on['python']}, {versions}; "
-        f"load before the first run {on['load_before']:g}."
-    )
-
-
-def _lines(result: dict[str, Any]) -> list[dict[str, Any]]:
-    return [line for cell in result["cells"].values() for line in cell["lines"]]
-
-
-def _texts(line: dict[str, Any]) -> list[str]:
-    """A line as text, a cell a heading."""
-    other = "" if line["other"] is None else f"{line['other_name']} {_figure(line['other'])} {line['unit']}"
-    met = "" if line["met"] is None else ("yes" if line["met"] else "NO")
-    ratio = "" if line["ratio"] is None else _figure(line["ratio"])
-    ours = f"{_figure(line['ours'])} {line['unit']}"
-    return [line["cell"], line["measure"], ours, other, ratio, line["target"], met, line["remark"]]
-
-
-def _figure(value: float) -> str:
-    """Three digits that count."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"  # noqa: PLR2004

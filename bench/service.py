@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -53,6 +53,10 @@ class Server:
         """Bytes of contacts and rejects in its data folder."""
         return sum(path.stat().st_size for path in (self.folder or Path("/nowhere")).glob("files/??/*"))
 
+    def database_bytes(self) -> int:
+        """Bytes of the databases in its folder."""
+        return sum(path.stat().st_size for path in (self.folder or Path("/nowhere")).glob("*.sqlite"))
+
     def ready(self) -> bool:
         """Whether /readyz answers 200."""
         parts = urlsplit(self.address)
@@ -62,14 +66,15 @@ class Server:
         connection.close()
         return status == 200  # noqa: PLR2004
 
+    def until_ready(self) -> None:
+        """Returns once it is."""
+        while not self.ready():
+            time.sleep(POLL_S)
+
 
 def prepared(folder: Path) -> str:
     """A new key in a new data folder, whose numbering plan is compiled by a first start."""
-    command = [*_ours("keys", "create", "bench"), "--data", str(folder)]
-    made = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise DidNotStart(f"{' '.join(command)}\n{made.stderr[-2000:]}")
-    key = made.stdout.strip()
+    key = _done("keys", "create", "bench", "--data", str(folder))
     with served(folder, key):
         return key
 
@@ -86,16 +91,57 @@ def served(folder: Path, key: str) -> Iterator[Server]:
         yield Server(pid, address, key, folder, metrics)
 
 
+def another_account(folder: Path) -> str:
+    """A key of a new account in a data folder whose server does not run."""
+    _done("accounts", "create", "another", "--data", str(folder))
+    return _done("keys", "create", "bench", "--account", "another", "--data", str(folder))
+
+
+@dataclass
+class Cost:
+    """What the server spent in a block, once that has ended: seconds, bytes, and seconds of the steps of uploads.
+
+    `peak_bytes` is the server's own peak with that of all its children that ran at a time added, what they share
+    counted in each: too much rather than too little.
+    """
+
+    cpu_seconds: float = 0.0
+    peak_bytes: float = 0.0
+    children_peak_bytes: float = 0.0
+    stored_bytes: float = 0.0
+    steps: dict[str, float] = field(default_factory=dict)
+
+    def figures(self, uploads: int = 1) -> dict[str, float]:
+        """All but the steps, of each of so many uploads."""
+        return {
+            "cpu_seconds": self.cpu_seconds / uploads,
+            "peak_bytes": self.peak_bytes,
+            "children_peak_bytes": self.children_peak_bytes,
+            "stored_bytes": self.stored_bytes / uploads,
+        }
+
+
+@contextmanager
+def watched(server: Server) -> Iterator[Cost]:
+    """Watches a server during a block."""
+    cost, steps_before, stored_before = Cost(), steps(server), server.stored_bytes()
+    process.reset_peak(server.pid)
+    cpu_before = server.cpu_seconds()
+    with process.watched(server.pid) as tree:
+        yield cost
+    cost.cpu_seconds = server.cpu_seconds() - cpu_before
+    cost.peak_bytes = process.peak_resident_bytes(server.pid) + tree.peak_bytes
+    cost.children_peak_bytes = tree.peak_bytes
+    cost.stored_bytes = server.stored_bytes() - stored_before
+    cost.steps = {name: seconds - steps_before.get(name, 0.0) for name, seconds in steps(server).items()}
+
+
 def steps(server: Server) -> dict[str, float]:
-    """Mean seconds of each step of the uploads so far, as the server's own metrics tell them to an operator."""
+    """Seconds of each step of all uploads so far, as the server's own metrics tell them to an operator."""
     with urlopen(f"http://{server.metrics}/metrics") as answer:
         text = answer.read().decode()
-    pattern = r'^audiences_step_seconds_{}{{step="(\w+)"}} (\S+)$'
-    sums, counts = (
-        {name: float(value) for name, value in re.findall(pattern.format(what), text, re.MULTILINE)}
-        for what in ("sum", "count")
-    )
-    return {name: sums[name] / counts[name] for name in sums}
+    found = re.findall(r'^audiences_step_seconds_sum{step="(\w+)"} (\S+)$', text, re.MULTILINE)
+    return {name: float(seconds) for name, seconds in found}
 
 
 @contextmanager
@@ -105,7 +151,16 @@ def tutorial(folder: Path) -> Iterator[Server]:
     command = [sys.executable, "-m", "uvicorn", "bench.tutorial:app", "--port", "0"]
     environment = _environment() | {"TUTORIAL_DATABASE": str(folder / "tutorial.sqlite")}
     with _running(command, folder.with_suffix(".log"), environment, _uvicorn_address) as (pid, address):
-        yield Server(pid, address, "")
+        yield Server(pid, address, "", folder)
+
+
+def _done(*arguments: str) -> str:
+    """What a command of ours prints. Raises DidNotStart."""
+    command = _ours(*arguments)
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DidNotStart(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+    return done.stdout.strip()
 
 
 def _ours(*arguments: str) -> list[str]:
