@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import phone_cases as cases
 from audiences import numbering
+from audiences.numbering.frames import Plan
 
 BATCH = 50_000
 OWN_SHARE = 0.7
@@ -106,19 +108,16 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _compare(job: Job) -> tuple[str, int, list[cases.Difference]]:
-    name, region, texts, cache = job
-    return name, len(texts), cases.differences(_connection(cache), texts, region=region)
+    name, region, texts, folder = job
+    return name, len(texts), cases.differences(_plan(folder), texts, region=region)
 
 
-_opened: list[duckdb.DuckDBPyConnection] = []
-
-
-def _connection(cache: Path) -> duckdb.DuckDBPyConnection:
-    """The database of this process."""
-    if not _opened:
-        _opened.append(duckdb.connect(config={"threads": 1}))
-        numbering.load(_opened[0], cache)
-    return _opened[0]
+@cache
+def _plan(folder: Path) -> Plan:
+    """The plan of this process."""
+    with duckdb.connect(config={"threads": 1}) as connection:
+        numbering.load(connection, folder)
+        return cases.plan_of(connection)
 
 
 def _tell(found: list[cases.Difference]) -> None:

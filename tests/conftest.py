@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 import scaled
 from audiences.engine import cache_folder
@@ -42,13 +44,39 @@ def pytest_configure(config: pytest.Config) -> None:
     on_scaled = bool(config.getoption("--scaled"))
 
 
+# Files of tests that share what takes long to start, by the name of what they share.
+TOGETHER = {
+    "test_cluster": "cluster",
+    "test_one_service": "cluster",
+    **{
+        f"test_{name}": name
+        for name in ("backup", "browser", "durability", "exports", "fetch", "objects", "throttle", "tracing")
+    },
+}
+
+
+class Sharing(LoadScopeScheduling):
+    """Tests that share something are for one process, others for whoever has nothing to do; largest shares first.
+
+    xdist's own groups cannot be used: it writes them into the names of tests, which pytest no longer reads there.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        """What is for one process: a share, or a test by itself."""
+        return TOGETHER.get(Path(nodeid.partition("::")[0]).stem, nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    """What gives the tests to the processes."""
+    return Sharing(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On the scaled set-up, what is about the embedded one is skipped. Tests of one cluster share a process."""
+    """On the scaled set-up, what is about the embedded one is skipped."""
     for item in items:
         if on_scaled and item.get_closest_marker("embedded"):
             item.add_marker(pytest.mark.skip(reason="it is about SQLite or the folder of files"))
-        if item.path.stem in {"test_cluster", "test_one_service"}:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 def pytest_unconfigure() -> None:

@@ -56,7 +56,7 @@ def plan_of(connection: duckdb.DuckDBPyConnection) -> Plan:
 
 
 def differences(
-    connection: duckdb.DuckDBPyConnection,
+    plan: Plan,
     texts: Iterable[str | None],
     *,
     region: str | None = None,
@@ -64,7 +64,7 @@ def differences(
 ) -> list[Difference]:
     """Every one of `texts` on which `phones.judge` and `reference.judge` differ in anything at all."""
     given = list(texts)
-    found = fast(connection, given, region=region, exact=exact)
+    found = fast(plan, given, region=region, exact=exact)
     compared = []
     for text, judgement in zip(given, found, strict=True):
         expected = reference.judge(text, default_region=region, exact=exact)
@@ -74,14 +74,13 @@ def differences(
 
 
 def fast(
-    connection: duckdb.DuckDBPyConnection,
+    plan: Plan,
     texts: Sequence[str | None],
     *,
     region: str | None = None,
     exact: bool = False,
 ) -> list[reference.Judgement]:
     """What `phones.judge` says of each of `texts`, in their order; asserts that it says one thing of each."""
-    plan = plan_of(connection)
     judged = phones.judge(plan, pl.Series(texts, dtype=pl.String), default_region=region, exact=exact)
     assert (judged.height, judged.columns) == (len(texts), list(phones.VERDICT))
     places = plan.places.rows()

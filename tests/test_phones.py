@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import phone_cases as cases
 from audiences import layout, numbering, phones, reference, regions
 from audiences.errors import InvalidField, Reason
+from audiences.numbering.frames import Plan
 
 LONDON = "442079460958"
 
@@ -97,8 +98,8 @@ SPELLINGS: list[tuple[str | None, str]] = [
     ("+442079460958.0", Reason.TOO_LONG),
     ("9" * 249, Reason.UNKNOWN_COUNTRY),
     ("9" * 250, Reason.TOO_LONG),
-    ("4" * 1_000_000, Reason.TOO_LONG),
-    ("x" * 1_000_000, Reason.NOT_A_NUMBER),
+    ("4" * 100_000, Reason.TOO_LONG),
+    ("x" * 100_000, Reason.NOT_A_NUMBER),
     (" " * 100_000 + LONDON, LONDON),
     ("444555555555", Reason.INVALID_NUMBER),
     ("4" * 20, Reason.TOO_LONG),
@@ -150,6 +151,11 @@ def connection(cache: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+@pytest.fixture(scope="module")
+def plan(connection: duckdb.DuckDBPyConnection) -> Plan:
+    return cases.plan_of(connection)
+
+
 @pytest.mark.parametrize(("text", "verdict"), SPELLINGS)
 def test_the_reference_reads_real_spellings(text: str | None, verdict: str) -> None:
     judgement = reference.judge(text)
@@ -170,83 +176,78 @@ def test_the_reference_tells_country_line_type_and_time_zones() -> None:
 
 @pytest.mark.parametrize("region", [None, "GB", "US", "RU"])
 @pytest.mark.parametrize("exact", [False, True])
-def test_real_spellings_are_judged_alike(
-    connection: duckdb.DuckDBPyConnection, region: str | None, *, exact: bool
-) -> None:
+def test_real_spellings_are_judged_alike(plan: Plan, region: str | None, *, exact: bool) -> None:
     texts = [text for text, _ in SPELLINGS] + [text for text, _, _ in NATIONAL]
-    assert not cases.differences(connection, texts, region=region, exact=exact)
+    assert not cases.differences(plan, texts, region=region, exact=exact)
 
 
-def test_every_national_spelling_is_judged_alike_in_its_region(connection: duckdb.DuckDBPyConnection) -> None:
+def test_every_national_spelling_is_judged_alike_in_its_region(plan: Plan) -> None:
     for text, region, _ in NATIONAL:
-        assert not cases.differences(connection, [text], region=region)
+        assert not cases.differences(plan, [text], region=region)
 
 
-def test_an_exact_cell_is_never_scientific(connection: duckdb.DuckDBPyConnection) -> None:
-    judged = cases.fast(connection, ["4.42E+11", "442079460958.0"], exact=True)
+def test_an_exact_cell_is_never_scientific(plan: Plan) -> None:
+    judged = cases.fast(plan, ["4.42E+11", "442079460958.0"], exact=True)
     assert [each.reason for each in judged] == [Reason.NOT_A_NUMBER, None]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, min_size=50, max_size=150), region=st.sampled_from([None, "GB", "AR", "US"]))
-def test_messy_texts_are_judged_alike(
-    connection: duckdb.DuckDBPyConnection, texts: list[str], region: str | None
-) -> None:
-    assert not cases.differences(connection, texts, region=region)
+def test_messy_texts_are_judged_alike(plan: Plan, texts: list[str], region: str | None) -> None:
+    assert not cases.differences(plan, texts, region=region)
 
 
-def test_every_character_is_judged_alike(connection: duckdb.DuckDBPyConnection) -> None:
+def test_every_character_is_judged_alike(plan: Plan) -> None:
     """Each one below the last alphabet of digits, and the tags, before, in and after a number."""
     points = [*range(0xD800), *range(0xE000, 0xE100), *range(0xFE00, 0x10000), *range(0x1D7C0, 0x1D800)]
     texts = [f"44{chr(point)}2079460958" for point in points if point % 3 == 0 or point < 0x3100]
     texts += [f"{chr(point)}44207946095" for point in range(0x3100)]
-    assert not cases.differences(connection, texts)
+    assert not cases.differences(plan, texts)
 
 
-def test_every_example_number_is_judged_alike_in_every_spelling(connection: duckdb.DuckDBPyConnection) -> None:
+def test_every_example_number_is_judged_alike_in_every_spelling(plan: Plan) -> None:
     examples = list(cases.examples())
     assert {str(each.country_code) for each in examples} == {
         str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE
     }
-    assert not cases.differences(connection, [text for number in examples for text in cases.spellings(number)])
+    assert not cases.differences(plan, [text for number in examples for text in cases.spellings(number)])
 
 
-@pytest.mark.parametrize("share", range(4))
-def test_every_example_number_is_judged_alike_within_its_region(
-    connection: duckdb.DuckDBPyConnection, share: int
-) -> None:
+def test_every_example_number_is_judged_alike_within_its_region(plan: Plan) -> None:
     examples: dict[str, list[str]] = {}
     for number in cases.examples():
         region = phonenumbers.region_code_for_number(number) or "001"
         national = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
         examples.setdefault(region, []).extend((national, f"{number.country_code}{national}"))
-    for region in sorted(phonenumbers.SUPPORTED_REGIONS & examples.keys())[share::4]:
-        assert not cases.differences(connection, examples[region], region=region)
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS & examples.keys()):
+        assert not cases.differences(plan, examples[region], region=region)
 
 
-def test_both_sides_of_every_bound_are_judged_alike(connection: duckdb.DuckDBPyConnection) -> None:
-    assert not cases.differences(connection, cases.edges(connection))
+def test_both_sides_of_every_bound_are_judged_alike(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+    assert not cases.differences(plan, cases.edges(connection))
 
 
-def test_bounds_with_prefixes_put_in_are_judged_alike(connection: duckdb.DuckDBPyConnection) -> None:
+def test_bounds_with_prefixes_put_in_are_judged_alike(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     chance = random.Random(2)
-    numbers = chance.sample(cases.edges(connection), 20_000)
+    numbers = chance.sample(cases.edges(connection), 10_000)
     texts = [text for number in numbers for text in cases.with_prefixes(number, chance, 1)]
     texts += [text for number in numbers for text in cases.mobile_tokens(number)]
-    assert not cases.differences(connection, texts)
+    assert not cases.differences(plan, texts)
 
 
-def test_bounds_of_the_routes_are_judged_alike(connection: duckdb.DuckDBPyConnection) -> None:
+def test_bounds_of_the_routes_are_judged_alike(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     texts = list(cases.route_edges(connection, cases.INTERNATIONAL, random.Random(3)))
-    assert not cases.differences(connection, texts)
+    assert not cases.differences(plan, texts)
 
 
-def test_random_numbers_near_valid_ones_are_judged_alike(connection: duckdb.DuckDBPyConnection) -> None:
-    assert not cases.differences(connection, cases.near(connection, random.Random(4), 20_000))
+def test_random_numbers_near_valid_ones_are_judged_alike(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+    assert not cases.differences(plan, cases.near(connection, random.Random(4), 10_000))
 
 
 @pytest.mark.parametrize("region", cases.TELLING_REGIONS)
-def test_numbers_dialled_in_a_region_are_judged_alike(connection: duckdb.DuckDBPyConnection, region: str) -> None:
+def test_numbers_dialled_in_a_region_are_judged_alike(
+    connection: duckdb.DuckDBPyConnection, plan: Plan, region: str
+) -> None:
     chance = random.Random(region)
     code = str(phonenumbers.country_code_for_region(region))
     edges = cases.edges(connection)
@@ -255,7 +256,7 @@ def test_numbers_dialled_in_a_region_are_judged_alike(connection: duckdb.DuckDBP
     texts = [cases.dialled_in(region, number, chance) for number in numbers]
     bounds = list(cases.route_edges(connection, region, chance))
     texts += chance.sample(bounds, min(len(bounds), 300))
-    assert not cases.differences(connection, texts, region=region)
+    assert not cases.differences(plan, texts, region=region)
 
 
 def test_one_wrong_digit_in_the_plan_is_found(cache: Path) -> None:
@@ -264,50 +265,49 @@ def test_one_wrong_digit_in_the_plan_is_found(cache: Path) -> None:
     numbering.load(spoilt, cache)
     bound = spoilt.execute("SELECT lo FROM numbering_plan WHERE lo > 442070000000 ORDER BY lo LIMIT 1").fetchall()[0][0]
     around = [str(bound - 1), str(bound)]
-    assert not cases.differences(spoilt, around)
+    assert not cases.differences(cases.plan_of(spoilt), around)
 
     spoilt.execute("UPDATE numbering_plan SET lo = lo + 1 WHERE lo = $1", [bound])
 
-    assert [difference.text for difference in cases.differences(spoilt, around)] == [str(bound)]
+    assert [difference.text for difference in cases.differences(cases.plan_of(spoilt), around)] == [str(bound)]
 
 
 def test_one_wrong_digit_in_the_routes_is_found(connection: duckdb.DuckDBPyConnection) -> None:
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("UPDATE numbering_routes SET dropped = dropped + 1 WHERE region = 'GB' AND dropped = 1")
-        found = cases.differences(cursor, ["020 7946 0958"], region="GB")
+        found = cases.differences(cases.plan_of(cursor), ["020 7946 0958"], region="GB")
         cursor.execute("ROLLBACK")
     assert [difference.kind for difference in found] == ["rejected"]
 
 
-def test_many_rows_have_a_verdict_each(connection: duckdb.DuckDBPyConnection) -> None:
+def test_many_rows_have_a_verdict_each(plan: Plan) -> None:
     """The three ways of judging leave no row without one, and take none for another."""
     digits = pl.select(text=(440000000000 + pl.int_range(250_000) * 7919).cast(pl.String))["text"]
-    judged = phones.judge(cases.plan_of(connection), digits)
+    judged = phones.judge(plan, digits)
     assert judged.select(pl.col("phone").is_null().sum()).item() == judged["reason"].count()
     assert (judged["phone"].is_null() == judged["place"].is_null()).all()
     assert judged.filter(pl.col("phone").is_not_null() & (pl.col("phone").cast(pl.String) != digits)).height < 250_000
     few = judged.with_columns(digits).sample(300, seed=1)
-    assert not cases.differences(connection, few["text"].to_list())
+    assert not cases.differences(plan, few["text"].to_list())
 
 
 @pytest.mark.parametrize("spell", ["00{}", "+{}", " {}", "({})", "{}.0", "+{}x", "0{}"])
-def test_a_spelling_is_judged_alike_among_many_and_among_few(connection: duckdb.DuckDBPyConnection, spell: str) -> None:
+def test_a_spelling_is_judged_alike_among_many_and_among_few(plan: Plan, spell: str) -> None:
     """What is quick for many rows must not read them otherwise than what reads a few."""
     texts = [spell.format(442079460958 + number) for number in range(phones.FEW_ROWS + 1)]
-    plan = cases.plan_of(connection)
     many, few = phones.judge(plan, pl.Series(texts)), phones.judge(plan, pl.Series(texts[:100]))
     assert many.head(100).rows() == few.rows()
-    assert not cases.differences(connection, texts[:100])
+    assert not cases.differences(plan, texts[:100])
 
 
-def test_an_empty_column_gives_no_verdict(connection: duckdb.DuckDBPyConnection) -> None:
-    assert cases.fast(connection, []) == []
+def test_an_empty_column_gives_no_verdict(plan: Plan) -> None:
+    assert cases.fast(plan, []) == []
 
 
-def test_other_phone_columns_are_normalised_or_left_alone(connection: duckdb.DuckDBPyConnection) -> None:
+def test_other_phone_columns_are_normalised_or_left_alone(plan: Plan) -> None:
     texts = pl.Series(["+44 20 7946 0958", "ask her", None, "", "020 7946 0958"])
-    kept = phones.normalise(cases.plan_of(connection), texts, default_region="gb")
+    kept = phones.normalise(plan, texts, default_region="gb")
     assert kept.to_list() == [LONDON, "ask her", None, "", LONDON]
     assert (layout.PHONE_COLUMNS[0], layout.PHONE_COLUMNS[-1]) == ("phone2", "phone9")
 
@@ -319,10 +319,10 @@ def test_a_region_is_known_in_any_case(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["", "UK", "001", "GBR", "44", "g b", "'; DROP TABLE x", "ı"])
-def test_an_unknown_region_is_refused_with_what_to_send(connection: duckdb.DuckDBPyConnection, code: str) -> None:
+def test_an_unknown_region_is_refused_with_what_to_send(plan: Plan, code: str) -> None:
     assert not regions.is_region(code)
     with pytest.raises(InvalidField, match="GB, ") as refused:
         regions.check_region(code)
     assert refused.value.field == "default_region"
     with pytest.raises(InvalidField):
-        phones.judge(cases.plan_of(connection), pl.Series([LONDON]), default_region=code)
+        phones.judge(plan, pl.Series([LONDON]), default_region=code)

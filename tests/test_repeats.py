@@ -19,7 +19,7 @@ from audiences import answer, clock, repeats, sweep
 from audiences.answer import Reply
 from audiences.creation import Creation
 from audiences.errors import NotReady, RequestInProgress, out_of_reach
-from audiences.parts import Parts
+from audiences.parts import Parts, opened_parts
 from audiences.repeats import KEPT, LEASE
 from conftest import settings_in
 from support import Client, Service, remade, started
@@ -290,16 +290,17 @@ def test_rows_are_forgotten_batch_by_batch_and_others_write_in_between(
     assert [one.data for one in kept if one] == [{"rows": 1, "sample_rejects": []}] * 5
 
 
-def test_old_answers_are_swept_batch_by_batch(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_answers_are_swept_batch_by_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "BATCH", 2)
-    service = start()
-    account, store = service.account(), service.parts.repeats
-    for number in range(5):
-        store.finish(store.begin(account, f"k{number}", b"x" * 32), QUOTING)
-    written = turns_to_write(service, monkeypatch)
-    assert sweep.remove_old_answers(service.parts.database, clock.now) == 0
-    assert sweep.remove_old_answers(service.parts.database, lambda: clock.now() + KEPT + 1) == 5
-    assert written == [None] * 5
+    with opened_parts(settings_in(tmp_path)) as parts:  # a server would sweep as well
+        service = Service("", parts)
+        account, store = service.account(), parts.repeats
+        for number in range(5):
+            store.finish(store.begin(account, f"k{number}", b"x" * 32), QUOTING)
+        written = turns_to_write(service, monkeypatch)
+        assert sweep.remove_old_answers(parts.database, clock.now) == 0
+        assert sweep.remove_old_answers(parts.database, lambda: clock.now() + KEPT + 1) == 5
+        assert written == [None] * 5
 
 
 def test_nobody_waits_for_the_writes_of_another_account_whose_key_is_to_be_freed(

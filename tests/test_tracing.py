@@ -342,24 +342,39 @@ def test_the_standard_sampler_is_heeded(tmp_path: Path) -> None:
         assert collector.bodies == []
 
 
-@pytest.mark.parametrize("is_listening", [True, False])
-def test_a_collector_that_is_away_delays_no_request_and_hardly_a_stop(tmp_path: Path, *, is_listening: bool) -> None:
+def test_a_collector_that_is_away_delays_no_request_and_hardly_a_stop(tmp_path: Path) -> None:
+    """Whether it takes connections and never answers, or refuses them: both at once, as each stop takes seconds."""
+    with (
+        far_from_collector(tmp_path / "silent", is_listening=True) as silent,
+        far_from_collector(tmp_path / "gone", is_listening=False) as gone,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        list(threads.map(ask_and_stop, (silent, gone)))
+    assert "hunter2" not in "".join((*silent.lines, *gone.lines))
+    assert "ConnectionError" in json.dumps(gone.logged("traces_warning"))
+
+
+@contextmanager
+def far_from_collector(data: Path, *, is_listening: bool) -> Iterator[Traced]:
+    """A server whose collector is away."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and never answers
         port = deaf.getsockname()[1]
         if not is_listening:
             deaf.close()
         away = f"http://user:hunter2@127.0.0.1:{port}/hunter2"
-        with serving(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=away, OTEL_EXPORTER_OTLP_HEADERS="k=hunter2") as server:
-            assert server.client.post(SHEET).status_code == 201
-            time.sleep(0.3)  # a batch is on its way
-            begun = time.monotonic()
-            for _ in range(20):
-                assert server.client.http.get("/healthz").status_code == 200
-            assert time.monotonic() - begun < 2
-            assert server.stop() < FLUSH_S + 3
-        assert "hunter2" not in "".join(server.lines)
-        if not is_listening:
-            assert "ConnectionError" in json.dumps(server.logged("traces_warning"))
+        with serving(data, OTEL_EXPORTER_OTLP_ENDPOINT=away, OTEL_EXPORTER_OTLP_HEADERS="k=hunter2") as server:
+            yield server
+
+
+def ask_and_stop(server: Traced) -> None:
+    """Requests, and a stop, each as soon as it is due."""
+    assert server.client.post(SHEET).status_code == 201
+    time.sleep(0.3)  # a batch is on its way
+    begun = time.monotonic()
+    for _ in range(20):
+        assert server.client.http.get("/healthz").status_code == 200
+    assert time.monotonic() - begun < 2
+    assert server.stop() < FLUSH_S + 3
 
 
 REFUSED = [

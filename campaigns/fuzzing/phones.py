@@ -44,8 +44,9 @@ class Target:
     def __init__(self) -> None:
         self.figures = dict.fromkeys(("texts", "valid", "batches", "batches in a region"), 0)
         self.folder = tempfile.TemporaryDirectory(prefix="fuzz-phones-")
-        self.connection = duckdb.connect(config={"threads": 1})
-        numbering.load(self.connection, cache_folder(Path(self.folder.name)))
+        with duckdb.connect(config={"threads": 1}) as connection:
+            numbering.load(connection, cache_folder(Path(self.folder.name)))
+            self.plan = cases.plan_of(connection)
         self.chance = random.Random(1)
         self.regions: tuple[str | None, ...] = (None, *sorted(SUPPORTED_REGIONS), *cases.TELLING_REGIONS)
         self.texts: list[str] = []
@@ -76,7 +77,6 @@ class Target:
     def end(self) -> None:
         """Judges the texts that are left."""
         self.judge()
-        self.connection.close()
         self.folder.cleanup()
 
     def judge(self) -> None:
@@ -87,7 +87,7 @@ class Target:
         self.figures["valid"] += sum(each.phone is not None for each in expected)
         self.figures["batches"] += 1
         self.figures["batches in a region"] += region is not None
-        found = cases.fast(self.connection, texts, region=region, exact=exact)
+        found = cases.fast(self.plan, texts, region=region, exact=exact)
         for text, judged, judgement in zip(texts, found, expected, strict=True):
             assert judged == judgement, f"{text!r} in {region}, exact {exact}: {judged}, expected {judgement}"
 
