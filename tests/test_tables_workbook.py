@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import openpyxl  # type: ignore[import-untyped]
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
@@ -282,17 +281,16 @@ def test_the_child_says_nothing_of_what_a_workbook_holds() -> None:
 
 def kept(data: bytes, memory_bytes: int, slice_bytes: int = 11_000) -> tuple[list[tuple[Any, ...]], int]:
     """All rows that are left of the workbook, and in how many files. Without memory all its sheets are large."""
-    with tempfile.TemporaryDirectory() as name, duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "book").write_bytes(data)
         question = Question(str(folder / "book"), name, "phone1", None, memory_bytes, 0, 0, slice_bytes)
         answer = workbook_child.read(question)
         assert answer.trouble is None
         left = {path.name for path in folder.iterdir()} - {"book"}
-        assert left - set(answer.files) <= {"sheet-1.parquet"}  # a cover, which was looked into
+        assert left - set(answer.files) <= {"sheet-1.arrow"}  # a cover, which was looked into
         found = Kept(tuple(folder / file for file in answer.files), answer.left, answer.width)
-        query = f"SELECT {workbook_keep.columns(found)} FROM {workbook_keep.scan(found)}"
-        return connection.execute(query).fetchall(), len(answer.files)
+        return workbook_keep.scan(found).collect().rows(), len(answer.files)
 
 
 def numbered(count: int, width: int = 3) -> list[list[Any]]:

@@ -138,6 +138,8 @@ class Engine:
                 "memory_limit": f"{duckdb_bytes(settings) // 1024}KiB",
                 "threads": os.cpu_count() or 1,
                 "temp_directory": str(spill),
+                # What is freed goes back to the system within a second or two, not only when DuckDB asks for more.
+                "allocator_background_threads": "true",
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
             },

@@ -75,7 +75,9 @@ class ParquetFile:
             self.first = frame
             return
         if self.writing is None:
-            self.writing = self.thread.submit(self.write_all, self.first)
+            self.writing = self.thread.submit(self.write_all, self.first.schema)
+            self.hand_over(self.first)
+            self.first = frame.clear()  # not to be kept in memory until the end
         self.hand_over(frame)
 
     def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
@@ -102,16 +104,15 @@ class ParquetFile:
         if frame is not None:
             self.writing.result()
 
-    def write_all(self, first: pl.DataFrame) -> None:
-        """Writes what is handed over, behind the first."""
+    def write_all(self, schema: pl.Schema) -> None:
+        """Writes what is handed over."""
         from polars.io.plugins import register_io_source
 
         def frames(*_: object) -> Iterator[pl.DataFrame]:
-            yield first
             while (frame := self.queue.get()) is not None:
                 yield frame
 
-        register_io_source(frames, schema=first.schema).sink_parquet(self.path, **self.how())
+        register_io_source(frames, schema=schema).sink_parquet(self.path, **self.how())
 
     def how(self) -> dict[str, Any]:
         """How Polars writes it."""

@@ -6,7 +6,7 @@
     encoding        as UTF-8; guess asks a library, where it is neither UTF-8 nor UTF-16
     sniff           dialect and header, from a sample; header names the columns, dialect is the grammar
     csv_tidy        the reader for tidy files, which proves that they are; quoting proves it of quotes
-    csv_careful     the reader for all others: lines, spans
+    csv_careful     the reader for all others: lines, spans, cutting
                       a workbook
     workbook        asks a process of its own under limits, which workbook_start begins as workbook_child:
                       workbook_parts, workbook_slices cut a large sheet, workbook_book reads, workbook_keep hands over
@@ -50,4 +50,4 @@ def readings(
     if content.format == "csv":
         yield from csv_file.readings(connection, content.path, folder, wanted, bounds)
     else:
-        yield workbook.read(connection, content, folder, wanted, bounds)
+        yield workbook.read(content, folder, wanted, bounds)

@@ -1,6 +1,6 @@
-"""Read a CSV file in whatever state it is, from its physical lines, by SQL alone.
+"""Read a CSV file in whatever state it is, from its physical lines, which SQL makes records of.
 
-    lines → which are whole records → which begin one that spans lines → records → cells → rows and malformed
+    lines → which are whole records → which begin one that spans lines → records, which `cutting` cuts into cells
 
 A line is read as if begun outside of quotes. Where it then ends inside of them, it may begin a record that spans lines:
 if the first line below that closes the quote closes it properly (a delimiter or the line's end follows), and the record
@@ -9,92 +9,179 @@ is neither too long nor wider than the header. Otherwise that line alone is malf
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
+from operator import attrgetter
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import polars as pl
 
 from audiences.tables import lines as physical
 from audiences.tables import spans
-from audiences.tables.dialect import Dialect
+from audiences.tables.csv_tidy import HEAD_BYTES
+from audiences.tables.cutting import Cutter
 from audiences.tables.encoding import Text
-from audiences.tables.lines import CUT, ESCAPE, LINE_ENDS, PLAIN_ESCAPE, PLAIN_NO_DELIMITER, UNDECODABLE, Lines
+from audiences.tables.lines import CUT, LINE_ENDS, UNDECODABLE, Lines
 from audiences.tables.pieces import PIECE_BYTES, Job
 from audiences.tables.shapes import Piece
 from audiences.tables.sniff import Found
-from audiences.tables.spans import delimiters, outside
-from audiences.tables.sql import all_blank, blank, cells, literal, scan, stored
+from audiences.tables.sql import literal, scan
 
 LINES = "audiences_lines"
-RECORDS = "audiences_records"
-JUDGED = "audiences_judged"
 
-# Records of which the bytes are added up at once: of the longest there can be they make one piece.
-ROWS_AT_ONCE = 64
+# Lines of which the bytes are added up at once: of the longest there can be they make one piece.
+LINES_AT_ONCE = 64
 
 # More than a line can grow to when its characters are escaped.
 LINE_BYTES = 1 << 22
-
-# Surplus cells are looked at one by one, for text in them, up to so many. Two thousand records are split at a time, and
-# a hundred thousand cells in each of them would not fit into any memory.
-MAX_SURPLUS = 1_000
 
 
 class CarefulFile:
     """The records after the header; every physical line is in one of them, or blank. See `pieces.Source`.
 
-    Raises: BodyTooLarge.
+    Raises BodyTooLarge and UnreadableFile when the first piece is asked for.
     """
+
+    # They are in files already: nothing is kept beside them.
+    size = None
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, text: Text, found: Found, folder: Path, max_bytes: int
     ) -> None:
         self.connection = connection
+        self.text = text
+        self.found = found
         self.folder = folder
-        self.columns = len(found.header.columns)
-        lines = physical.write(text, folder / "lines.csv", max_bytes)
+        self.max_bytes = max_bytes
+
+    @cached_property
+    def records(self) -> Records:
+        """All of them, found out about at first use."""
+        connection, found = self.connection, self.found
+        lines = physical.write(self.text, self.folder / "lines.csv", self.max_bytes)
         _load(connection, lines, found.lines)
-        spans.find(connection, LINES, found.dialect, self.columns)
-        _join(connection, lines, found)
-        self.rows = _rows_of_pieces(connection)
-        (self.size,) = stored(connection, f"SELECT coalesce(sum(strlen(raw)), 0)::BIGINT FROM {RECORDS}")
-        _judge(connection, lines, found)
-        for table in (LINES, RECORDS, *spans.TABLES):
+        spans.find(connection, LINES, found.dialect, len(found.header.columns))
+        borders = _borders(connection, lines.line_end)
+        for name, query in spans.RESULTS.items():
+            path = self.folder / f"{name}.parquet"
+            connection.execute(f"COPY ({query}) TO ? (FORMAT parquet, COMPRESSION uncompressed)", [str(path)])
+        for table in (LINES, *spans.TABLES):
             connection.execute(f"DROP TABLE {table}")
+        return Records(self.folder, found, lines, _placed(borders, lines.path, found.lines))
 
     def job(self, number: int) -> Job | None:
-        """See `pieces.Source`. A connection is for one thread at a time."""
-        if number >= len(self.rows):
-            return None
-        first, last = self.rows[number]
-        names = ", ".join(f"CASE WHEN raw IS NULL THEN {name} END AS {name}" for name in cells(self.columns))
-        path = self.folder / "piece.parquet"
-        self.connection.execute(
-            f"COPY (SELECT row::BIGINT AS row, {names}, raw, verdict = 'blank' AS blank FROM {JUDGED} "
-            f"WHERE row BETWEEN {first} AND {last} ORDER BY row) TO ? (FORMAT parquet, COMPRESSION uncompressed)",
-            [str(path)],
+        """See `pieces.Source`."""
+        return partial(self.records.piece, number) if number + 1 < len(self.records.borders) else None
+
+
+@dataclass(frozen=True)
+class Border:
+    """Where a piece begins and another ends: at a line, which is that byte of the file of lines.
+
+    Of the lines before it, `inner` lie within records.
+    """
+
+    line: int
+    byte: int
+    inner: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is known of a file: its lines, and in files in `folder` which of them belong together and which are broken.
+
+    `borders` are those of the pieces.
+    """
+
+    folder: Path
+    found: Found
+    lines: Lines
+    borders: list[Border]
+
+    def piece(self, number: int) -> Piece:
+        """That piece."""
+        first, end = self.borders[number : number + 2]
+        spanned = self.within("spans", "first_line", first, end)
+        lines = self.read(first, end)
+        place = spanned["first_line"].search_sorted(lines["pos"], side="right")
+        is_alone = lines["pos"] > pl.concat([pl.Series([-1]), spanned["last_line"]]).gather(place)
+        before = pl.concat([pl.Series([first.inner]), spanned["inner_lines"]]).gather(place)
+        alone = lines.with_columns(before=before).filter(is_alone)
+        joined = spanned.select(pl.col("first_line").alias("pos"), "raw", pl.col("inner_before").alias("before"))
+        records = pl.concat([alone, joined]).sort("pos") if joined.height else alone
+        header = self.found.header
+        return Cutter(self.found.dialect, len(header.columns), header.phone).piece(
+            records.select(
+                (pl.col("pos") - pl.col("before") + (header.index + 2)).alias("row"),
+                "raw",
+                self.is_broken(self.within("broken", "pos", first, end)["pos"]).alias("broken"),
+            )
         )
-        frame = pl.read_parquet(path)
-        path.unlink()
-        return partial(without_blank, frame)
+
+    def read(self, first: Border, end: Border) -> pl.DataFrame:
+        """The lines between: `pos`, and the text `raw`, without the mark of its end."""
+        with self.lines.path.open("rb") as file:
+            file.seek(first.byte)
+            raw = pl.scan_lines(file.read(end.byte - first.byte)).collect().to_series()
+        if len(raw) != end.line - first.line:
+            raise AssertionError("lines were lost or made up")  # the engine read the same file
+        if self.lines.marked:
+            raw = raw.str.replace(f"(?:{'|'.join(LINE_ENDS)})$", "")
+        return pl.DataFrame({"pos": pl.int_range(first.line, end.line, eager=True), "raw": raw})
+
+    def within(self, name: str, column: str, first: Border, end: Border) -> pl.DataFrame:
+        """The rows of a file in which the column is a line between the borders."""
+        rows = pl.scan_parquet(self.folder / f"{name}.parquet")
+        return rows.filter(pl.col(column) >= first.line, pl.col(column) < end.line).collect()
+
+    def is_broken(self, places: pl.Series) -> pl.Expr:
+        """Whether the quoting of a record is broken, as it is in those `places`, or a byte of it."""
+        raw, broken = pl.col("raw"), pl.col("pos").is_in(places.implode())
+        if not self.lines.damaged:
+            return broken
+        return broken | raw.str.contains(UNDECODABLE, literal=True) | raw.str.contains(CUT, literal=True)
 
 
-def without_blank(frame: pl.DataFrame) -> Piece:
-    """The piece of the records in `frame` that are not `blank`; it has `raw` if one of them is malformed."""
-    kept = frame.filter(~pl.col("blank")).drop("blank")
-    return Piece(kept if kept["raw"].null_count() < kept.height else kept.drop("raw"), frame.height - kept.height)
+def _borders(connection: duckdb.DuckDBPyConnection, usual_end: str) -> list[tuple[int, int, int, int]]:
+    """Where about `PIECE_BYTES` of lines end: before which line, bytes of those before it; and what is to be added.
+
+    That is so many lines to the end of the record that it lies in; `inner` is then that of `Border`.
+    """
+    return connection.execute(
+        f"""
+        WITH groups AS (
+            SELECT max(rowid) + 1 AS behind, sum(strlen(line) + CASE WHEN line_end = ? THEN 1 ELSE 3 END) AS bytes
+            FROM {LINES} GROUP BY rowid // {LINES_AT_ONCE}),
+        summed AS (SELECT behind, sum(bytes) OVER (ORDER BY behind) AS upto, upto - bytes AS before FROM groups),
+        borders AS (SELECT max(behind) AS behind, max(upto) AS upto FROM summed GROUP BY before // {PIECE_BYTES})
+        SELECT behind, upto::BIGINT, greatest(coalesce(last_line, 0) + 1 - behind, 0), coalesce(inner_lines, 0)::BIGINT
+        FROM borders ASOF LEFT JOIN {spans.SPANS} ON behind > first_line
+        ORDER BY behind
+    """,
+        [usual_end],
+    ).fetchall()
 
 
-def _rows_of_pieces(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
-    """The first and last row of each piece: as many records as make about `PIECE_BYTES`."""
-    return connection.execute(f"""
-        SELECT min(first), max(last) FROM (
-            SELECT first, last, (sum(bytes) OVER (ORDER BY first) - bytes) // {PIECE_BYTES} AS piece FROM (
-                SELECT min(row)::BIGINT AS first, max(row)::BIGINT AS last, sum(strlen(raw)) AS bytes
-                FROM {RECORDS} GROUP BY row // {ROWS_AT_ONCE}))
-        GROUP BY piece ORDER BY piece
-    """).fetchall()
+def _placed(borders: list[tuple[int, int, int, int]], path: Path, skip: int) -> list[Border]:
+    """The borders with their places in the file of lines, of which the first so many were not counted."""
+    with path.open("rb") as file:
+        start = _bytes_of(file, 0, skip)
+        placed = [Border(0, start, 0)]
+        for line, upto, more, inner in borders:
+            at = start + upto
+            placed.append(Border(line + more, at + _bytes_of(file, at, more), inner))
+    return sorted(set(placed), key=attrgetter("line"))
+
+
+def _bytes_of(file: BinaryIO, at: int, lines: int) -> int:
+    """Bytes of so many lines from there on, which are of a title and header or within a record."""
+    if not lines:
+        return 0
+    file.seek(at)
+    text = pl.scan_lines(file.read(HEAD_BYTES)).head(lines).collect().to_series()
+    return int(text.str.len_bytes().sum()) + lines
 
 
 def _load(connection: duckdb.DuckDBPyConnection, lines: Lines, skip: int) -> None:
@@ -120,78 +207,3 @@ def _load(connection: duckdb.DuckDBPyConnection, lines: Lines, skip: int) -> Non
             f"FROM (SELECT c1, CASE right(c1, 2) {known} END AS own FROM {read_lines})"
         )
     connection.execute(f"CREATE TEMP TABLE {LINES} AS {query}")
-
-
-def _join(connection: duckdb.DuckDBPyConnection, lines: Lines, found: Found) -> None:
-    """The records: `row`, `raw` (its line breaks as they were), and whether its quoting or a byte of it is broken."""
-    damaged = f"contains(raw, {literal(UNDECODABLE)}) OR contains(raw, {literal(CUT)})" if lines.damaged else "false"
-    first_row = found.header.index + 2
-    connection.execute(f"""
-        CREATE TEMP TABLE {RECORDS} AS
-        SELECT row, raw, broken OR {damaged} AS broken FROM (
-            SELECT l.rowid - coalesce(s.inner_lines, 0) + {first_row} AS row, line AS raw, b.pos IS NOT NULL AS broken
-            FROM (SELECT rowid, line FROM {LINES}) l
-            ASOF LEFT JOIN {spans.SPANS} s ON l.rowid >= s.first_line
-            LEFT JOIN {spans.BROKEN} b ON l.rowid = b.pos
-            WHERE s.last_line IS NULL OR l.rowid > s.last_line
-            UNION ALL
-            SELECT first_line - inner_before + {first_row}, raw, false
-            FROM {spans.JOINED}
-        )""")
-
-
-def _judge(connection: duckdb.DuckDBPyConnection, lines: Lines, found: Found) -> None:
-    """The records with their cells, and a verdict: `row`, `blank`, or `malformed` with its `raw` in place of cells."""
-    dialect, count = found.dialect, len(found.header.columns)
-    names = cells(count)
-    split = ", ".join(f"{_plain(f'cells[{place}]', lines)} AS {name}" for place, name in enumerate(names, start=1))
-    surplus = f"len(cells) > {count} AND len(list_filter(cells[{count + 1}:], lambda x: NOT {blank('x')})) > 0"
-    connection.execute(f"""
-        CREATE TEMP TABLE {JUDGED} AS
-        SELECT row, CASE WHEN malformed THEN {_plain("raw", lines)} END AS raw, {", ".join(names)},
-            CASE WHEN malformed THEN 'malformed'
-                 WHEN {all_blank(names, names[found.header.phone])} THEN 'blank'
-                 ELSE 'row' END AS verdict
-        FROM (
-            SELECT row, raw, cells IS NULL OR ({surplus}) AS malformed, {split}
-            FROM (SELECT row, raw, CASE WHEN NOT broken THEN {_cells(dialect, count)} END AS cells FROM {RECORDS})
-        )""")
-
-
-def _cells(dialect: Dialect, columns: int) -> str:
-    """The list of the cells of the well-formed record `raw`; NULL where there are far too many of them."""
-    limit = columns + MAX_SURPLUS
-    bare = f"rtrim(raw, {literal(dialect.separator)})"
-    return f"""CASE
-        WHEN {delimiters("raw", dialect)} <= {limit} THEN {_split("raw", dialect)}
-        WHEN {delimiters(outside(bare, dialect), dialect)} <= {limit} THEN {_split(bare, dialect)}
-        END"""
-
-
-def _split(record: str, dialect: Dialect) -> str:
-    """The list of the cells of `record`."""
-    separator, quote = literal(dialect.separator), literal(dialect.quote)
-    if dialect.escape == "\\":
-        text = r"regexp_replace(trim(x, ' ')[2:-2], '\\(.)', '\1', 'gs')"
-    else:
-        text = f"replace(trim(x, ' ')[2:-2], {literal(dialect.quote * 2)}, {quote})"
-    return f"""CASE
-        WHEN NOT contains({record}, {quote}) THEN string_split({record}, {separator})
-        ELSE list_transform(
-            list_transform(regexp_extract_all({separator} || {record}, {literal(dialect.each_cell)}), lambda x: x[2:]),
-            lambda x: CASE WHEN starts_with(ltrim(x, ' '), {quote}) THEN {text} ELSE x END)
-        END"""
-
-
-def _plain(cell: str, lines: Lines) -> str:
-    """`cell` without this package's escapes."""
-    if not lines.escaped:
-        return cell
-    for mark, character in (
-        (CUT, ""),
-        (UNDECODABLE, "\ufffd"),
-        (PLAIN_NO_DELIMITER, "\x02"),
-        (PLAIN_ESCAPE, ESCAPE),
-    ):
-        cell = f"replace({cell}, {literal(mark)}, {literal(character)})"
-    return cell

@@ -30,9 +30,11 @@ Result = TypeVar("Result")
 
 
 class Source(Protocol):
-    """Where pieces come from: `size` bytes of text."""
+    """Where pieces come from: `size` bytes of text, or None where they are not to be kept in memory."""
 
-    size: int
+    @property
+    def size(self) -> int | None:
+        """See above."""
 
     def job(self, number: int) -> Job | None:
         """What makes the piece of that number, from 0, in any thread; None behind the last.
@@ -55,7 +57,7 @@ class Pieces:
         self.room = room
         self.first_rows = [first_row]
         self.kept: dict[int, Piece] = {}
-        size = int(source.size * GROWTH)
+        size = 0 if source.size is None else int(source.size * GROWTH)
         self.taken = size if room.take(size) else 0
 
     def __iter__(self) -> Iterator[Piece]:
@@ -76,23 +78,26 @@ class Pieces:
             yield placed, result
 
     def again(self, work: Callable[[int, Piece], Result]) -> Iterator[Result]:
-        """What `work` makes of the number of each piece and itself, in order. All were gone through before."""
+        """What `work` makes of the number of each piece and itself, in order, for the last time.
+
+        All were gone through before. One that was kept in memory is given up with this.
+        """
 
         def worked(number: int, job: Job) -> Result:
             return work(number, self.placed(number, job()))
 
-        return ahead(partial(worked, number, job) for number, job in enumerate(self.jobs()))
+        return ahead(partial(worked, number, job) for number, job in enumerate(self.jobs(last=True)))
 
-    def jobs(self) -> Iterator[Job]:
-        """What gives each piece."""
+    def jobs(self, *, last: bool = False) -> Iterator[Job]:
+        """What gives each piece, which is not asked for again after the `last` time."""
         number = 0
-        while (job := self.job(number)) is not None:
+        while (job := self.job(number, last=last)) is not None:
             yield job
             number += 1
 
-    def job(self, number: int) -> Job | None:
+    def job(self, number: int, *, last: bool) -> Job | None:
         """What gives the piece of that number."""
-        kept = self.kept.get(number)
+        kept = self.kept.pop(number, None) if last else self.kept.get(number)
         return self.source.job(number) if kept is None else lambda: kept
 
     def placed(self, number: int, piece: Piece) -> Piece:

@@ -24,6 +24,14 @@ _JUMPS = "audiences_jumps"
 _CHOSEN = "audiences_chosen"
 TABLES = (SPANS, BROKEN, JOINED, _ODD, _CLOSERS, _CANDIDATES, _CHOSEN)
 
+# What is to be known of them: each span with its text, and each broken line.
+RESULTS = {
+    "spans": f"""SELECT first_line::BIGINT AS first_line, last_line::BIGINT AS last_line, raw,
+        inner_before::BIGINT AS inner_before, inner_lines::BIGINT AS inner_lines
+        FROM {SPANS} JOIN (SELECT first_line, raw FROM {JOINED}) USING (first_line) ORDER BY first_line""",
+    "broken": f"SELECT pos::BIGINT AS pos FROM {BROKEN} ORDER BY pos",
+}
+
 
 # Where spans overlap, which of them are records is found out in some twenty joins of them with themselves. A file has
 # that many only if its quotes are rubbish; below the limit it takes half a minute at most.

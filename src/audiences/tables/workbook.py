@@ -11,7 +11,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import duckdb
 import polars as pl
 
 from audiences.errors import (
@@ -41,9 +40,7 @@ _TOO_LARGE = (
 _START = Path(__file__).with_name("workbook_start.py")
 
 
-def read(
-    connection: duckdb.DuckDBPyConnection, content: Content, folder: Path, wanted: Wanted, bounds: Bounds
-) -> Table:
+def read(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Table:
     """The table of one sheet of the workbook.
 
     Raises: UnreadableFile, ProtectedWorkbook, WorkbookTooLarge, SheetNotFound, EmptyFile, MissingPhoneColumn,
@@ -54,7 +51,7 @@ def read(
     if answer.trouble is not None:
         raise _refusal(answer, wanted)
     kept = Kept(tuple(folder / name for name in answer.files), answer.left, answer.width)
-    found = header.find(head(connection, kept), wanted.phone_column)
+    found = header.find(head(kept), wanted.phone_column)
     return Table(
         pieces=Pieces(SheetFiles(kept, found), bounds.room),
         columns=found.columns,
@@ -81,7 +78,7 @@ class SheetFiles:
         """Of each piece the file, the rows of it that come before, how many it has, and the number of the first."""
         number = 1
         for path in self.kept.files:
-            rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
+            rows = int(pl.scan_ipc(path).select(pl.len()).collect().item())
             step = max(rows * PIECE_BYTES // (path.stat().st_size + 1), 1)
             for at in range(skip, rows, step):
                 yield path, at, min(step, rows - at), number + at
@@ -94,7 +91,7 @@ class SheetFiles:
 
     def piece(self, path: Path, at: int, length: int, row: int) -> Piece:
         """So many rows of a file, behind the first `at`; the first is row `row` of the sheet."""
-        given = pl.scan_parquet(path)
+        given = pl.scan_ipc(path)
         there = set(given.collect_schema().names())
         wanted = zip(cells(self.kept.left + self.kept.width)[self.kept.left :], cells(self.kept.width), strict=True)
         columns = [(pl.col(name) if name in there else pl.lit(None, pl.String)).alias(own) for name, own in wanted]

@@ -11,7 +11,6 @@ from audiences.tables.workbook_keep import Kept, TooWide
 from audiences.tables.workbook_parts import Part
 
 if TYPE_CHECKING:
-    import duckdb
     from fastexcel import ExcelReader
 
 # A sheet is cut when its XML is larger than this part of the memory. Held whole, and its copy as text with it, the XML
@@ -59,11 +58,11 @@ class Book:
         try:
             slices = workbook_parts.slice_sheet(self._path, part, target, self._slice_bytes)
             reader = fastexcel.read_excel(str(target))
-            return workbook_keep.sliced(self.connection, reader, slices, target)
+            return workbook_keep.sliced(reader, slices, target)
         except (MemoryError, TooWide):
             raise
         except Exception:  # noqa: BLE001 - a whole reading follows, whose error is told
-            for left_over in self._folder.glob(f"{target.stem}.*.parquet"):
+            for left_over in self._folder.glob(f"{target.stem}.*.arrow"):
                 left_over.unlink()
             return None
         finally:
@@ -75,17 +74,10 @@ class Book:
             return None
         if sheet.width == 0 or not wanted:
             return Kept()
-        return workbook_keep.whole(self.connection, sheet, self._folder / f"sheet-{place}.parquet")
+        return workbook_keep.whole(sheet, self._folder / f"sheet-{place}.arrow")
 
     @cached_property
     def _reader(self) -> ExcelReader:
         import fastexcel
 
         return fastexcel.read_excel(str(self._path))
-
-    @cached_property
-    def connection(self) -> duckdb.DuckDBPyConnection:
-        """DuckDB, imported when the reader is through with the first sheet: by then a thread has done it."""
-        import duckdb
-
-        return duckdb.connect(config={"threads": 1})

@@ -1,4 +1,4 @@
-"""The process that opens a workbook: it limits itself, reads one sheet as text, and leaves it as Parquet files.
+"""The process that opens a workbook: it limits itself, reads one sheet as text, and leaves it as Arrow files.
 
 Workbooks are programs for their reader: a small hostile one makes it allocate until it dies. So it dies here, alone.
 A question comes as JSON on standard input, the answer goes as JSON to standard output; no cell is in either.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import resource
 import sys
 from dataclasses import asdict, dataclass
@@ -50,7 +51,7 @@ def main() -> None:
     question = Question(**json.loads(sys.stdin.read()))
     limit(question)
     # Importing takes a tenth of a second, in which the reader of workbooks, once it parses, needs no lock of Python's.
-    ahead = Thread(target=importlib.import_module, args=("duckdb",))
+    ahead = Thread(target=importlib.import_module, args=("polars",))
     ahead.start()
     try:
         answer = read(question)
@@ -58,8 +59,10 @@ def main() -> None:
         answer = Answer("too_large")
     except BaseException as error:  # noqa: BLE001 - a panic of the reader is no Exception; the parent words it
         answer = Answer(trouble(error))
-    ahead.join()  # a process that ends amid an import may crash
     sys.stdout.write(json.dumps(asdict(answer)))
+    sys.stdout.flush()
+    # All is said and written. To take a million cells apart again would only cost time.
+    os._exit(0)
 
 
 def limit(question: Question) -> None:
@@ -87,7 +90,7 @@ def read(question: Question) -> Answer:
         if kept is None or not kept.width or not _is_asked_for(question, name):
             continue
         answer = Answer(sheet=name, files=tuple(path.name for path in kept.files), left=kept.left, width=kept.width)
-        if header.locate(head(book.connection, kept), question.phone_column) is not None:
+        if header.locate(head(kept), question.phone_column) is not None:
             return answer
         first = first or answer
     if question.sheet is not None and not any(_is_asked_for(question, name) for name in visible):

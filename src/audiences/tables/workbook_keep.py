@@ -1,4 +1,4 @@
-"""Leave what the reader of workbooks holds as Parquet: row n of the files is row n of the sheet, cells are text."""
+"""Leave what the reader of workbooks holds as Arrow files: row n of them is row n of the sheet, cells are text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiences.tables.header import HEADER_WITHIN, MAX_COLUMNS
-from audiences.tables.sql import cells, literal
+from audiences.tables.sql import cells
 from audiences.tables.workbook_slices import Slice, Unplain
 
 if TYPE_CHECKING:
-    import duckdb
+    import polars as pl
     from fastexcel import ExcelReader, ExcelSheet
 
 
@@ -33,32 +33,29 @@ class TooWide(Exception):
     """The sheet has a cell beyond the last column that is allowed."""
 
 
-def head(connection: duckdb.DuckDBPyConnection, kept: Kept) -> list[list[str]]:
+def head(kept: Kept) -> list[list[str]]:
     """The first rows of the sheet, among which the header is sought."""
-    rows = connection.execute(f"SELECT {columns(kept)} FROM {scan(kept)} LIMIT {HEADER_WITHIN}").fetchall()
+    rows = scan(kept).head(HEADER_WITHIN).collect().rows()
     return [[cell or "" for cell in row] for row in rows]
 
 
-def columns(kept: Kept) -> str:
-    """The used columns, named c1 … c`width`."""
-    return ", ".join(f"c{kept.left + place} AS c{place}" for place in range(1, kept.width + 1))
+def scan(kept: Kept) -> pl.LazyFrame:
+    """All rows, the used columns named c1 … c`width`."""
+    import polars as pl
+
+    wanted = zip(cells(kept.left + kept.width)[kept.left :], cells(kept.width), strict=True)
+    rows = pl.concat([pl.scan_ipc(path) for path in kept.files], how="diagonal")
+    return rows.select(pl.col(name).alias(own) for name, own in wanted)
 
 
-def scan(kept: Kept) -> str:
-    """A relation of the files, with the virtual columns `file_index` and `file_row_number` (both from 0)."""
-    files = ", ".join(literal(path) for path in kept.files)
-    return f"read_parquet([{files}], union_by_name = {str(len(kept.files) > 1).lower()})"
-
-
-def whole(connection: duckdb.DuckDBPyConnection, sheet: ExcelSheet, path: Path) -> Kept:
+def whole(sheet: ExcelSheet, path: Path) -> Kept:
     """A sheet that was read from its first row on."""
     _check(sheet)
-    names = cells(sheet.width)
-    _copy(connection, _select(names), names, path, sheet)
+    _write(_texts(sheet, cells(sheet.width)), path)
     return Kept((path,), 0, sheet.width)
 
 
-def sliced(connection: duckdb.DuckDBPyConnection, reader: ExcelReader, slices: list[Slice], stem: Path) -> Kept:
+def sliced(reader: ExcelReader, slices: list[Slice], stem: Path) -> Kept:
     """A sheet that was cut into the sheets of `reader`.
 
     Raises: TooWide; Unplain, where the rows are not numbered as they seemed.
@@ -74,14 +71,13 @@ def sliced(connection: duckdb.DuckDBPyConnection, reader: ExcelReader, slices: l
             continue
         at = [column.absolute_index for column in sheet.available_columns()]
         left, width = at[0] if left is None and place == 0 else left or 0, max(width, at[-1] + 1)
-        names = [f"c{index + 1}" for index in at]
-        files.append(stem.with_suffix(f".{place}.parquet"))
+        files.append(stem.with_suffix(f".{place}.arrow"))
+        texts = _texts(sheet, [f"c{index + 1}" for index in at])
         # Blank rows at the end of a slice are not read; the next file makes up for them.
-        query = _padded(_select(names, skip=marker), len(at), piece.before - written if marker else 0)
-        _copy(connection, query, names, files[-1], sheet)
+        _write(_padded(texts[marker:], piece.before - written if marker else 0), files[-1])
         written = piece.before + sheet.height - marker
     kept = Kept(tuple(files), 0, width)
-    return _trimmed(connection, kept, width if left is None else left)
+    return _trimmed(kept, width if left is None else left)
 
 
 def _loaded(reader: ExcelReader, slices: list[Slice]) -> Iterator[tuple[Slice, ExcelSheet]]:
@@ -106,36 +102,36 @@ def _check(sheet: ExcelSheet) -> None:
         raise TooWide
 
 
-def _select(names: list[str], skip: int = 0) -> str:
-    """The rows of what is named `sheet`; a day has no hours."""
-    texts = ", ".join(
-        f"CASE WHEN ends_with({cell}, ' 00:00:00') AND strlen({cell}) = 19 THEN left({cell}, 10) ELSE {cell} END"
-        for cell in names
-    )
-    return f"SELECT {texts} FROM sheet AS t({', '.join(names)})" + (f" OFFSET {skip}" if skip else "")
+def _texts(sheet: ExcelSheet, names: list[str]) -> pl.DataFrame:
+    """The rows of the sheet, its columns so named; a day has no hours."""
+    import polars as pl
+
+    text = pl.all()
+    is_day = text.str.ends_with(" 00:00:00") & (text.str.len_bytes() == 19)  # noqa: PLR2004 - of 2024-01-31 00:00:00
+    texts = sheet.to_polars()
+    texts.columns = names
+    return texts.select(pl.when(is_day).then(text.str.head(10)).otherwise(text))
 
 
-def _padded(query: str, width: int, blanks: int) -> str:
-    if not blanks:
-        return query
-    nothing = ", ".join(["NULL::VARCHAR"] * width)
-    return f"SELECT {nothing} FROM range({blanks}) UNION ALL (FROM ({query}))"
+def _padded(texts: pl.DataFrame, blanks: int) -> pl.DataFrame:
+    """The rows, behind so many blank ones."""
+    import polars as pl
+
+    return pl.concat([texts.clear(blanks), texts]) if blanks else texts
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, query: str, names: list[str], path: Path, sheet: ExcelSheet) -> None:
-    """Write the result of `query`, which reads `sheet` by that name: DuckDB looks it up among these variables."""
-    connection.execute(
-        f"COPY (FROM ({query}) AS t({', '.join(names)})) TO {literal(path)} (FORMAT parquet, COMPRESSION uncompressed)"
-    )
-    del sheet
+def _write(texts: pl.DataFrame, path: Path) -> None:
+    texts.write_ipc(path, compression="uncompressed")
 
 
-def _trimmed(connection: duckdb.DuckDBPyConnection, kept: Kept, left: int) -> Kept:
+def _trimmed(kept: Kept, left: int) -> Kept:
     """`kept` without the first columns, as far as no row uses them: `left` at most, says the first slice."""
+    import polars as pl
+
     if not kept.files or not left:
         return kept
     if len(kept.files) > 1:
-        counts = ", ".join(f"count({name})" for name in cells(left))
-        used = connection.execute(f"SELECT {counts} FROM {scan(kept)}").fetchone() or ()
+        files = pl.concat([pl.scan_ipc(path) for path in kept.files], how="diagonal")
+        used = files.select(pl.col(cells(left)).count()).collect().row(0)
         left = next((at for at, count in enumerate(used) if count), left)
     return Kept(kept.files, left, kept.width - left)
