@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -70,12 +70,12 @@ class Counted:
 def keep(keeping: Keeping, verdicts: Verdicts, aside: Aside) -> Kept:
     """Counts, and writes `contacts.parquet` and `rejects.parquet` into the folder."""
     counted = count(keeping.places, verdicts, aside)
-    keeping = replace(keeping, places=used(keeping.places, counted.places))
+    places = Places.some(keeping.places, counted.places)
     by_reason, accepted = counted.by_reason, sum(counted.countries.values())
     duplicates, suppressed = (by_reason.pop(reason, 0) for reason in (Reason.DUPLICATE, Reason.SUPPRESSED))
     refused = duplicates + suppressed + sum(by_reason.values())
     contacts, rejects = keeping.folder / "contacts.parquet", keeping.folder / "rejects.parquet"
-    if write(keeping, verdicts, aside, contacts, rejects) != (accepted, refused):
+    if write(keeping, places, verdicts, aside, contacts, rejects) != (accepted, refused):
         raise AssertionError("rows were lost or made up between counting and writing")  # invariant 1
     return Kept(
         verdicts.rows,
@@ -102,7 +102,7 @@ def count(places: pl.DataFrame, verdicts: Verdicts, aside: Aside) -> Counted:
         by_reason[why] += rows
         by_place[place] -= rows
     there = {place: rows for place, rows in by_place.items() if rows}
-    known = places.select(pl.all().cast(pl.String).gather(list(there)))
+    known = places[list(there)].select(pl.all().cast(pl.String))
     countries, line_types = (summed(known[name], there.values()) for name in ("country", "line_type"))
     return Counted(dict(by_reason.most_common()), countries, line_types, sorted(there))
 
@@ -115,21 +115,35 @@ def summed(names: pl.Series, rows: Iterable[int]) -> dict[str, int]:
     return dict(counted.most_common())
 
 
-def used(places: pl.DataFrame, rows: list[int]) -> pl.DataFrame:
-    """The places, in which only those `rows` say anything, with closed lists of no other texts.
+@dataclass(frozen=True)
+class Places:
+    """Some places of the numbering plan: `texts` has a row for each, `row` the row of any place that is among them.
 
-    A list is written with each group of rows, so that of all places there are would be larger than a small audience.
+    The texts are of closed lists of no other texts. A list is written with each group of rows, so that one of all the
+    places there are would be larger than a small audience.
     """
-    texts = places.select(pl.all().cast(pl.String))
-    kept = texts.with_row_index("place").with_columns(
-        pl.when(pl.col("place").is_in(rows)).then(name).alias(name) for name in texts.columns
-    )
-    return kept.select(
-        pl.col(name).cast(pl.Enum(kept[name].drop_nulls().unique().sort().to_list())) for name in texts.columns
-    )
+
+    texts: pl.DataFrame
+    row: pl.Series
+
+    @classmethod
+    def some(cls, all_of_them: pl.DataFrame, places: list[int]) -> Places:
+        """Those, which ascend."""
+        texts = all_of_them[places].select(pl.all().cast(pl.String))
+        lists = (pl.Enum(texts[name].unique().sort()) for name in texts.columns)
+        row = pl.zeros(all_of_them.height, dtype=pl.UInt32, eager=True).scatter(places, range(len(places)))
+        return cls(
+            texts.select(pl.col(name).cast(closed) for name, closed in zip(texts.columns, lists, strict=True)), row
+        )
+
+    def of(self, places: pl.Series) -> list[pl.Series]:
+        """Country, line type and time zones of each."""
+        return self.texts[self.row.gather(places)].get_columns()
 
 
-def write(keeping: Keeping, verdicts: Verdicts, aside: Aside, contacts: Path, rejects: Path) -> tuple[int, int]:
+def write(
+    keeping: Keeping, places: Places, verdicts: Verdicts, aside: Aside, contacts: Path, rejects: Path
+) -> tuple[int, int]:
     """Writes the accepted rows and all others, each in file order; how many there were of both."""
     columns = len(keeping.plan.stored)
 
@@ -139,7 +153,7 @@ def write(keeping: Keeping, verdicts: Verdicts, aside: Aside, contacts: Path, re
         is_contact = contacts_among(verdict, away)
         is_reject = ~is_contact
         return (
-            contact_rows(keeping, piece.frame.filter(is_contact), verdict.filter(is_contact)),
+            contact_rows(keeping, places, piece.frame.filter(is_contact), verdict.filter(is_contact)),
             reject_rows(keeping, piece.frame.filter(is_reject), verdict.filter(is_reject), away),
         )
 
@@ -160,13 +174,13 @@ def contacts_among(verdict: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
     return has_phone.scatter(verdict["row"].search_sorted(away["row"]), False)  # noqa: FBT003 - a value
 
 
-def contact_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame) -> pl.DataFrame:
+def contact_rows(keeping: Keeping, places: Places, frame: pl.DataFrame, verdict: pl.DataFrame) -> pl.DataFrame:
     """Accepted rows as they are stored. The phone column holds E.164 digits, as a number."""
-    plan, places = keeping.plan, keeping.places
+    plan = keeping.plan
     cells = {name: frame[f"c{index + 1}"] for index, name in enumerate(plan.stored)}
     cells |= {plan.stored[index]: keeping.reading.normalise(frame[f"c{index + 1}"]) for index in keeping.others}
     cells[plan.phone_column] = verdict["phone"].cast(pl.Int64)
-    country, line_type, time_zones = places[verdict["place"]].get_columns()
+    country, line_type, time_zones = places.of(verdict["place"])
     return pl.DataFrame(
         {
             layout.ROW: verdict["row"],

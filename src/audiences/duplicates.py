@@ -14,11 +14,12 @@ FEW_ROWS = 10_000
 
 def later_ones(verdicts: Verdicts) -> pl.DataFrame:
     """The rows of every number but its first, each with its `place`, its `phone` and `first`, the row of the first."""
-    few = verdicts.rows <= FEW_ROWS
-    there = pl.col("phone").is_not_null() if few else pl.col("phone").is_in(repeated(verdicts).implode())
+    few, phone = verdicts.rows <= FEW_ROWS, pl.col("phone")
+    there = phone.is_not_null() if few else phone.is_in(repeated(verdicts).implode())
     rows = pl.concat([EMPTY, *(each.select("row", "phone", "place").filter(there) for each in verdicts)])
-    later = rows.lazy().with_columns(first=pl.col("row").min().over("phone")).filter(pl.col("row") != pl.col("first"))
-    return later.collect()
+    if few:
+        rows = rows.filter(phone.is_duplicated())
+    return rows.with_columns(first=pl.col("row").min().over("phone")).filter(pl.col("row") != pl.col("first"))
 
 
 def repeated(verdicts: Verdicts) -> pl.Series:

@@ -41,18 +41,22 @@ def sniff(sample: str, phone_column: str) -> Found:
     Raises: what `header.find` raises.
     """
     lines = LINE.findall(sample)
-    dialect = max(_candidates(lines), key=lambda dialect: _worth(lines, dialect, phone_column))
-    head = list(records(lines, dialect, HEADER_WITHIN))
+    dialect, head = _best(lines, sample, phone_column)
     if header.locate([record.cells for record in head], phone_column) is None:
-        dialect, head = _under_broken_header(lines, phone_column) or (dialect, head)
+        dialect, head = _under_broken_header(lines, sample, phone_column) or (dialect, head)
     found = header.find([record.cells for record in head], phone_column)
     return Found(dialect, found, sum(record.lines for record in head[: found.index + 1]))
 
 
-def _under_broken_header(lines: Sequence[str], phone_column: str) -> tuple[Dialect, list[Record]] | None:
+def _best(lines: Sequence[str], sample: str, phone_column: str, *, loose: bool = False) -> tuple[Dialect, list[Record]]:
+    """The dialect that fits best, and the first records in it."""
+    heads = [(found, list(records(lines, found, HEADER_WITHIN, loose=loose))) for found in _candidates(lines, sample)]
+    return max(heads, key=lambda found: _worth(found[1], phone_column))
+
+
+def _under_broken_header(lines: Sequence[str], sample: str, phone_column: str) -> tuple[Dialect, list[Record]] | None:
     """Dialect and records, if the header's quoting is broken, and what stands below the column's name are phones."""
-    dialect = max(_candidates(lines), key=lambda found: _worth(lines, found, phone_column, loose=True))
-    head = list(records(lines, dialect, HEADER_WITHIN, loose=True))
+    dialect, head = _best(lines, sample, phone_column, loose=True)
     at = header.locate([record.cells for record in head], phone_column)
     if at is None:
         return None
@@ -67,24 +71,23 @@ def _is_like_a_phone(cell: str) -> bool:
     return sum(map(str.isdigit, cell)) >= FEWEST_DIGITS and not any(map(str.isalpha, cell))
 
 
-def _candidates(lines: Sequence[str]) -> Iterator[Dialect]:
-    """The dialects that the lines may be in; of equals the first wins."""
+def _candidates(lines: Sequence[str], sample: str) -> Iterator[Dialect]:
+    """The dialects that the sample, which consists of `lines`, may be in; of equals the first wins."""
     hint = _HINT.fullmatch(lines[0]) if lines else None
     if hint and hint[1] in DELIMITERS:
-        yield from (Dialect(hint[1], quote, escape) for quote, escape in _quotings(lines))
+        yield from (Dialect(hint[1], quote, escape) for quote, escape in _quotings(sample))
         return
-    present = [delimiter for delimiter in DELIMITERS if any(delimiter in line for line in lines)]
-    for quote, escape in _quotings(lines):
+    present = [delimiter for delimiter in DELIMITERS if delimiter in sample]
+    for quote, escape in _quotings(sample):
         yield Dialect(None, quote, escape)
         yield from (Dialect(delimiter, quote, escape) for delimiter in present)
 
 
-def _quotings(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _quotings(text: str) -> Iterator[tuple[str, str]]:
     """Quote and escape: the usual ones, unless the text clearly has others."""
-    text = "".join(lines)
     if '"' in text and not (_single_quoted(text) and _seldom_double_quoted(text)):
-        odd = len(re.findall(r'\\"(?![,;\t|\r\n]|$)', text))
-        doubled = len(re.findall(r'[^,;\t|\r\n]""', text))
+        odd = len(re.findall(r'\\"(?![,;\t|\r\n]|$)', text)) if '\\"' in text else 0
+        doubled = len(re.findall(r'[^,;\t|\r\n]""', text)) if odd else 0
         yield '"', ("\\" if odd > doubled else '"')
     elif _single_quoted(text):
         yield "'", "'"
@@ -97,10 +100,14 @@ def _single_quoted(text: str) -> bool:
 
     A lone apostrophe before a number is a spreadsheet's sign for text, not a quote; one between letters is neither.
     """
-    opened = len(re.findall(r"(?:^|[,;\t|])'", text, re.MULTILINE))
+    if "'" not in text:
+        return False
+    opened, fewest = len(re.findall(r"(?:^|[,;\t|])'", text, re.MULTILINE)), max(1, _filled(text) - 1)
+    if opened < fewest:
+        return False
     inside = r"(?:[^'\r\n]|''|(?<=\w)'(?=\w))*"
     closed = len(re.findall(rf"(?:^|[,;\t|])'{inside}'(?=[,;\t|\r\n]|\Z)", text, re.MULTILINE))
-    return closed >= max(1, _filled(text) - 1) and closed * 10 >= opened * 9
+    return closed >= fewest and closed * 10 >= opened * 9
 
 
 def _seldom_double_quoted(text: str) -> bool:
@@ -113,11 +120,8 @@ def _filled(text: str) -> int:
     return sum(1 for line in text.splitlines() if line.strip())
 
 
-def _worth(
-    lines: Sequence[str], dialect: Dialect, phone_column: str, *, loose: bool = False
-) -> tuple[bool, bool, float]:
-    """How well `dialect` fits: the header is found by it, and has neighbours; records are of one width and not one."""
-    head = list(records(lines, dialect, HEADER_WITHIN, loose=loose))
+def _worth(head: Sequence[Record], phone_column: str) -> tuple[bool, bool, float]:
+    """How well a dialect fits: the header is found by it, and has neighbours; records are of one width and not one."""
     at = header.locate([record.cells for record in head], phone_column)
     if at is None:
         return False, False, _evenness(head)
