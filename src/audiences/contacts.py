@@ -130,11 +130,9 @@ class Places:
     def some(cls, all_of_them: pl.DataFrame, places: list[int]) -> Places:
         """Those, which ascend."""
         texts = all_of_them[places].select(pl.all().cast(pl.String))
-        lists = (pl.Enum(texts[name].unique().sort()) for name in texts.columns)
+        lists = zip(texts.columns, texts.select(pl.all().unique().sort().implode()).row(0), strict=True)
         row = pl.zeros(all_of_them.height, dtype=pl.UInt32, eager=True).scatter(places, range(len(places)))
-        return cls(
-            texts.select(pl.col(name).cast(closed) for name, closed in zip(texts.columns, lists, strict=True)), row
-        )
+        return cls(texts.select(pl.col(name).cast(pl.Enum(there)) for name, there in lists), row)
 
     def of(self, places: pl.Series) -> list[pl.Series]:
         """Country, line type and time zones of each."""

@@ -14,12 +14,15 @@ FEW_ROWS = 10_000
 
 def later_ones(verdicts: Verdicts) -> pl.DataFrame:
     """The rows of every number but its first, each with its `place`, its `phone` and `first`, the row of the first."""
-    few, phone = verdicts.rows <= FEW_ROWS, pl.col("phone")
-    there = phone.is_not_null() if few else phone.is_in(repeated(verdicts).implode())
-    rows = pl.concat([EMPTY, *(each.select("row", "phone", "place").filter(there) for each in verdicts)])
-    if few:
-        rows = rows.filter(phone.is_duplicated())
-    return rows.with_columns(first=pl.col("row").min().over("phone")).filter(pl.col("row") != pl.col("first"))
+    phone = pl.col("phone")
+    rows: pl.DataFrame
+    if verdicts.rows <= FEW_ROWS:
+        rows = pl.concat([EMPTY, *verdicts], how="diagonal").filter(phone.is_not_null() & phone.is_duplicated())
+    else:
+        there = phone.is_in(repeated(verdicts).implode())
+        rows = pl.concat([EMPTY, *(each.select("row", "phone", "place").filter(there) for each in verdicts)])
+    rows = rows.with_columns(first=pl.col("row").min().over("phone")).filter(pl.col("row") != pl.col("first"))
+    return rows.select(*EMPTY.columns, "first")
 
 
 def repeated(verdicts: Verdicts) -> pl.Series:

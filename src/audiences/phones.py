@@ -65,7 +65,7 @@ def normalise(plan: Plan, texts: pl.Series, *, default_region: str | None = None
 
 def _left(verdicts: pl.DataFrame) -> pl.Series:
     """The rows without a place."""
-    return verdicts["place"].is_null().arg_true()
+    return verdicts.select(pl.arg_where(pl.col("place").is_null())).to_series()
 
 
 def _settle(verdicts: pl.DataFrame, rows: pl.Series, found_for: pl.DataFrame) -> pl.DataFrame:
