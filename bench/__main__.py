@@ -35,7 +35,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "./dev bench",
-        description=bench.__doc__,
+        description=(bench.__doc__ or "").partition("The modules")[0],
         epilog=cells_in_words(),
         formatter_class=argparse.RawTextHelpFormatter,
     )

@@ -117,6 +117,7 @@ def memory_line(record: Record, who: Sequence[str] = ("ours",)) -> None:
 def upload(server: Server, client: Client, file: File, record: Record, who: str = "ours") -> None:
     """One run of ours."""
     settle()
+    client.connect_anew()
     with service.watched(server) as cost:
         sent = client.upload(file.path)
     client.check(sent.data["id"], file)

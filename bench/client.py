@@ -80,6 +80,11 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
+    def connect_anew(self) -> None:
+        """Begins a new connection: the server closes one on which nothing was asked for some seconds."""
+        self.connection.close()
+        self.connection.connect()
+
     def upload(self, path: Path) -> Sent:
         """Uploads a file as a new audience. Raises WrongAnswer for any answer but 201."""
         return self.send(path, "POST", "/audiences", {"name": "bench"}, 201)

@@ -31,7 +31,7 @@ LARGE_ROWS = 200_000
 FIRST_ID = 500_000_000_000
 
 # Rounds of requests, of which a quick run makes a tenth, and rounds of large files and of starts.
-ROUNDS, LARGE_ROUNDS, STARTS = 400, 20, 12
+ROUNDS, LARGE_ROUNDS, STARTS = 500, 30, 24
 WARM_UPS = 5
 
 # What growth may add to the median.

@@ -107,6 +107,7 @@ def pages(plan: Plan, record: Record) -> None:
 
 def account(server: Server, client: Client, who: str, file: File, listed: File | None = None) -> Account:
     """The audience made, and the numbers of a file suppressed."""
+    client.connect_anew()
     audience = client.checked_upload(file).data["id"]
     first = client.page(audience, {"limit": str(LIMIT)})
     suppressed = suppress(client, listed) if listed is not None else frozenset()
@@ -134,6 +135,7 @@ def suppress(client: Client, listed: File) -> frozenset[str]:
 
 def timed(asked: Account, count: int, record: Record) -> None:
     """Takes down so many pages, after a few that do not count; each must be full and have no suppressed number."""
+    asked.client.connect_anew()
     for _ in range(WARM_UPS):
         asked.page()
     with service.watched(asked.server) as cost:

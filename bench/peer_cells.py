@@ -31,6 +31,7 @@ def tutorial(plan: Plan, record: Record) -> None:
 def peer_upload(peer: Server, client: Client, file: File, record: Record) -> None:
     """One run of the tutorial's."""
     settle()
+    client.connect_anew()
     process.reset_peak(peer.pid)
     before, stored = peer.cpu_seconds(), peer.database_bytes()
     sent = client.upload(file.path)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from bench.tables import figure
+
 BARS = (
     ("csv-2m", "polars-csv", "Polars, CSV to Parquet, no checks"),
     ("csv-2m", "duckdb-csv", "DuckDB, CSV to Parquet, no checks"),
@@ -26,11 +28,12 @@ FIRST_DECADE = 3
 STYLE = """
   .paper { fill: #ffffff; stroke: #d0d7de; } .ink { fill: #1f2328; } .faint { fill: #59636e; }
   .line { stroke: #d0d7de; } .ours { fill: #1a7f5a; } .theirs { fill: #8c959f; }
-  text { font: 13px system-ui, sans-serif; } .title { font-weight: 600; } .value { text-anchor: end; }
+  text { font: 13px system-ui, sans-serif; paint-order: stroke; stroke: #ffffff; stroke-width: 3px; }
+  .title { font-weight: 600; } .value { text-anchor: end; }
   .axis { font-size: 11px; text-anchor: middle; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; stroke: #30363d; } .ink { fill: #f0f6fc; } .faint { fill: #9198a1; }
-    .line { stroke: #30363d; } .ours { fill: #3fb68b; } .theirs { fill: #656c76; }
+    text { stroke: #0d1117; } .line { stroke: #30363d; } .ours { fill: #3fb68b; } .theirs { fill: #656c76; }
   }
 """
 
@@ -53,7 +56,7 @@ def drawn(result: Mapping[str, Any]) -> str:
             ),
             f"<style>{STYLE}</style>",
             f'<rect class="paper" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="6"/>',
-            f'<text class="ink title" x="{EDGE}" y="26">Rows a second, CSV of 6 columns</text>',
+            f'<text class="ink title" x="{EDGE}" y="26">Rows a second, files of 6 columns</text>',
             f'<text class="faint" x="{EDGE}" y="44">each line is ten times the one before</text>',
             *axis(last, height),
             *(
@@ -87,7 +90,7 @@ def bar_lines(place: int, label: str, rows: float, value: float, is_ours: bool, 
             f'<text class="ink{weight}" x="{EDGE}" y="{y + 14}">{escape(label)}'
             f'<tspan class="faint" font-weight="400"> {rows_in_words(rows)}</tspan></text>'
         ),
-        f'<text class="ink value" x="{WIDTH - EDGE}" y="{y + 14}">{value:,.0f}</text>',
+        f'<text class="ink value" x="{WIDTH - EDGE}" y="{y + 14}">{figure(value)}</text>',
         (
             f'<rect class="{"ours" if is_ours else "theirs"}" x="{EDGE}" y="{y + 19}" width="{width:.1f}" '
             f'height="{BAR}" rx="2"/>'

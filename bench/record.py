@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
+from bench.tables import figure
+
 Direction = Literal["at most", "at least"]
 
 # How many times runs are drawn anew for an interval, and the share of the ratios that it holds (percent).
@@ -125,7 +127,7 @@ class Record:
         ratio, sure = ours / theirs, interval(*both)
         if rest.get("faster"):
             ratio, sure = 1 / ratio, (1 / sure[1], 1 / sure[0])
-        told = f"{SHARE} %: {sure[0]:#.3g} to {sure[1]:#.3g}"
+        told = f"{SHARE} %: {figure(sure[0])} to {figure(sure[1])}"
         remark = "; ".join(filter(None, [remark, told]))
         called = rest.get("called", other)
         self.line(measure, unit, ours, other_name=called, other=theirs, ratio=ratio, target=target, remark=remark)
