@@ -246,6 +246,12 @@ def test_blank_rows_after_the_header_are_told(data: str, blank_rows: int) -> Non
     assert read(data).blank_rows == blank_rows
 
 
+def test_apostrophes_around_a_single_cell_are_text() -> None:
+    assert read("phone1,a,b\n4420,,''\n").rows == [(2, "4420", "", "''")]
+    assert read("phone1,a\n4420,'x'\n").rows == [(2, "4420", "'x'")]
+    assert read("'phone1','a'\n'4420','x'\n").rows == [(2, "4420", "x")]
+
+
 def test_one_stray_quote_costs_one_line_of_a_long_file() -> None:
     lines = [f"44207{n:07},name {n}" for n in range(5000)]
     lines[100] += ',"'

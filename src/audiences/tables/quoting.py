@@ -29,16 +29,16 @@ def line_ends_inside(text: bytes, marks: Marks) -> int:
     Cut at its quotes, a text is by turns outside and inside of them. What is outside begins and ends at the border of a
     cell; or is nothing, between the two of a doubled quote.
     """
-    parts = pl.select(part=pl.lit(text).cast(pl.String).str.split(marks.quote).explode())
-    if parts.height % 2 == 0:
+    parts = pl.Series([text]).cast(pl.String).str.split(marks.quote).explode()
+    if len(parts) % 2 == 0:
         raise Untidy
     part, end = pl.col("part"), marks.line_end[-1]
     outside, inside = part.gather_every(2), part.gather_every(2, 1)
-    before, after = outside.head(parts.height // 2), outside.tail(parts.height // 2)
+    before, after = outside.head(len(parts) // 2), outside.tail(len(parts) // 2)
     closed = (before == "") | before.str.ends_with(marks.separator) | before.str.ends_with(end)
     opened = (after == "") | after.str.starts_with(marks.separator) | after.str.starts_with(marks.line_end)
     breaks = inside.str.count_matches(marks.line_end, literal=True)
-    told = parts.select(tidy=(closed & opened).all(), breaks=breaks.sum())
+    told = parts.alias("part").to_frame().select(tidy=(closed & opened).all(), breaks=breaks.sum())
     tidy, within = told.row(0)
     if not tidy:
         raise Untidy

@@ -23,6 +23,9 @@ SAMPLE_CHARACTERS = 1 << 18
 # What a cell has to hold to be taken for a phone, where nothing but that tells that a broken line is the header.
 FEWEST_DIGITS = 6
 
+# Cells in apostrophes that a file has at least, where these are its quotes: in a file of a row or two, one may be text.
+FEWEST_QUOTED = 3
+
 _HINT = re.compile(r"\s*\"?sep=(.)\"?\s*", re.IGNORECASE)
 
 
@@ -102,7 +105,7 @@ def _single_quoted(text: str) -> bool:
     """
     if "'" not in text:
         return False
-    opened, fewest = len(re.findall(r"(?:^|[,;\t|])'", text, re.MULTILINE)), max(1, _filled(text) - 1)
+    opened, fewest = len(re.findall(r"(?:^|[,;\t|])'", text, re.MULTILINE)), max(FEWEST_QUOTED, _filled(text) - 1)
     if opened < fewest:
         return False
     inside = r"(?:[^'\r\n]|''|(?<=\w)'(?=\w))*"
