@@ -5,18 +5,23 @@ from __future__ import annotations
 import argparse
 import errno
 import random
+import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from audiences.accept import CSV, PARQUET
+from audiences.keys import PEOPLE, READ, WRITE
 from campaigns import disks_small
+from campaigns.disks_requests import Asked, Export, changes, content, exports
 from campaigns.failing_disk import FOR_EVER, FailingDisk, Fault, failing_disk
-from campaigns.ledger import Audience, File
+from campaigns.ledger import Audience, Change, File, Workbook
 from campaigns.leftovers import swept
 from campaigns.load import acknowledged, compare, connected, send
 from campaigns.outcome import Outcome
@@ -24,33 +29,48 @@ from campaigns.serving import Server, new_keys, serving_on
 
 OK, FAULT, NOT_READY, NO_ROOM = 200, 500, 503, 507
 
+# In place of a status: the answer ended before its end.
+BROKEN_OFF = 0
+
 NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 CATALOG = "/catalog.sqlite"
 
+Places = tuple[tuple[str, str], ...]
+
 # Where a request writes, and what can fail there.
-PLACES = (
-    *(("/spool/", kind) for kind in ("mkdir", "open", "write", "sync")),
+SPOOL: Places = tuple(("/spool/", kind) for kind in ("mkdir", "open", "write", "sync"))
+STORED: Places = (
     *(("/files/", kind) for kind in ("rename", "sync")),
     *((CATALOG, kind) for kind in ("write", "sync", "truncate")),
     ("/log", "write"),
 )
 
-KINDS = ("create", "append", "replace", "delete", "restore")
+# What the child process leaves of a workbook, the engine's spill, and the verdicts that memory had no room for.
+SHEET, SPILL, VERDICTS = (
+    tuple((path, kind) for kind in ("open", "write")) for path in ("/sheet-", "/spill/", "/verdicts-")
+)
+
+# Kinds of changes of audiences, each with where it fails; what a workbook has in common with others is left out.
+KINDS: dict[str, Places] = {
+    **dict.fromkeys(("create", "append", "replace", "delete", "restore"), SPOOL + STORED),
+    "workbook": SPOOL + SHEET,
+}
+LARGE_KINDS: dict[str, Places] = {"large": SPILL + VERDICTS}
 
 # What readiness is while a disk fails, and that a full one is ready: what is there can be read.
 READINESS = (
     ("/data/", errno.EIO, NOT_READY),
     (CATALOG, errno.EIO, NOT_READY),
-    ("/data/", errno.ENOSPC, OK),
-    (CATALOG, errno.ENOSPC, OK),
+    *((path, error, OK) for path in ("/data/", CATALOG) for error in NO_ROOM_ERRORS),
 )
 
 # In how many ways a call fails: see `faults`.
 WAYS = 6
 
-# Bytes of a short write, and rows of a file.
+# Bytes of a short write, rows of a file, and those of one that does not fit into so many bytes of memory.
 SHORT, ROWS = 7, 400
+LARGE_ROWS, SMALL_MEMORY = 1_200_000, 64 * 1024 * 1024
 
 # Seconds in which what is asked less often comes to be known: readiness, an export's last piece.
 SOON_S = 5.0
@@ -67,7 +87,13 @@ class Failing:
     http: httpx.Client
     disk: FailingDisk
     outcome: Outcome
+    stack: ExitStack
     audiences: list[Audience] = field(default_factory=list)
+
+    def new_client(self) -> httpx.Client:
+        """A client of a new account."""
+        (key,) = new_keys(self.server.data, scopes=(READ, WRITE, PEOPLE))
+        return self.stack.enter_context(connected(self.server.url, key))
 
     def lose(self, where: object, *losses: str) -> None:
         """Notes what must not be."""
@@ -77,29 +103,36 @@ class Failing:
         """An audience to which that can be done."""
         audience = Audience(f"audience {len(self.audiences)}")
         self.audiences.append(audience)
-        steps = {"create": (), "restore": ("create", "delete")}.get(kind, ("create",))
-        for step in steps:
+        before = {"append": ("create",), "replace": ("create",), "delete": ("create",), "restore": ("create", "delete")}
+        for step in before.get(kind, ()):
             self.must(audience, step)
         return audience
 
     def must(self, audience: Audience, kind: str) -> None:
         """Carries it out. Raises AssertionError where that is refused."""
-        change = audience.begin_with(kind, File(0, ROWS))
+        change = begin(audience, kind)
         answer = send(self.http, audience, change)
         assert acknowledged(audience, change, answer), f"{kind}: {answer.status_code} {answer.text}"
 
     def calls(self, kind: str, path: str, what: str) -> int:
-        """How many calls there are that could fail."""
+        """How many calls of a change there are that could fail."""
         audience = self.ready_for(kind)
         with self.disk.failing(Fault(path, what, first=FOR_EVER)) as disk:
             self.must(audience, kind)
+            return disk.seen
+
+    def calls_of(self, asked: Asked, path: str, what: str) -> int:
+        """The same of another request."""
+        asked.ready(self.http)
+        with self.disk.failing(Fault(path, what, first=FOR_EVER)) as disk:
+            content(asked.send(self.http))
             return disk.seen
 
     def attempt(self, kind: str, fault: Fault) -> None:
         """One request while the disk fails, and all that has to hold meanwhile and afterwards."""
         where = f"{kind}, {fault}"
         audience = self.ready_for(kind)
-        change = audience.begin_with(kind, File(0, ROWS))
+        change = begin(audience, kind)
         with self.disk.failing(fault) as disk:
             answer = send(self.http, audience, change)
             failed = disk.failed
@@ -117,6 +150,28 @@ class Failing:
         self.audiences.remove(audience)
         if audience.now is not None:
             self.http.delete(f"/audiences/{audience.id}")
+
+    def attempt_to(self, asked: Asked, fault: Fault) -> None:
+        """The same of another request than a change of an audience."""
+        where = f"{asked.name}, {fault}"
+        asked.ready(self.http)
+        with self.disk.failing(fault) as disk:
+            status, text = answered(asked, self.http)
+            failed = disk.failed
+            self.lose(where, *self.others())
+        self.outcome.count("requests on a failing disk")
+        self.outcome.count("faults", failed)
+        self.outcome.count(f"answered {status}" if status else "exports broken off")
+        broken_off = (BROKEN_OFF,) if failed and not fault.keep and isinstance(asked, Export) else ()
+        if status not in (OK, *allowed(fault, failed), *broken_off):
+            self.lose(where, f"{status} {text}")
+        self.lose(where, *asked.wrong(self.http, status))
+        if status != OK:
+            again, text = answered(asked, self.http)
+            if again != OK:
+                self.lose(where, f"and then {again} {text}")
+            self.lose(where, *asked.wrong(self.http, again))
+        self.lose(where, *self.left(refused=status == NO_ROOM))
 
     def others(self) -> Iterator[str]:
         """What is wrong with the other requests while the disk fails."""
@@ -139,14 +194,29 @@ class Failing:
         return found.wrong + strays
 
 
+def begin(audience: Audience, kind: str) -> Change:
+    """A change of that kind, begun; of the kinds of this campaign, two create an audience of a file of their own."""
+    files = {"workbook": Workbook(0, ROWS), "large": File(0, LARGE_ROWS)}
+    return audience.begin_with("create" if kind in files else kind, files.get(kind, File(0, ROWS)))
+
+
+def answered(asked: Asked, http: httpx.Client) -> tuple[int, str]:
+    """The status of the answer, or BROKEN_OFF; and what it says."""
+    try:
+        answer = asked.send(http)
+    except httpx.TransportError as error:
+        return BROKEN_OFF, type(error).__name__
+    return answer.status_code, "" if answer.status_code == OK else answer.text[:300]
+
+
 def allowed(fault: Fault, failed: int) -> tuple[int, ...]:
     """The answers that a request may get which is not carried out."""
     if not failed or fault.keep:
         return ()
     if fault.error not in NO_ROOM_ERRORS:
         return (FAULT,)
-    # SQLite says of a write that there was no room, but not that a quota is used up; and of a sync only that it failed.
-    is_vague = fault.path == CATALOG and (fault.kind == "sync" or fault.error == errno.EDQUOT)
+    # SQLite says of a sync only that it failed; then nobody knows whether the commit is on the disk.
+    is_vague = fault.path == CATALOG and fault.kind == "sync"
     return (NO_ROOM, FAULT) if is_vague else (NO_ROOM,)
 
 
@@ -188,39 +258,88 @@ def comes_to(ask: Callable[[], Any], wanted: object) -> Any:  # noqa: ANN401 - w
 class Sizes:
     """How much is tried; the defaults are the full length.
 
-    Up to `calls` of a request fail at each place, each in `ways` ways.
+    Up to `calls` of a request fail at each place, each in `ways` ways. `requests` matches the names of those that are
+    no changes of audiences, each of which is made at up to so many `places`.
     """
 
     calls: int = 40
     ways: int = 6
-    kinds: tuple[str, ...] = KINDS
+    kinds: Mapping[str, Places] = field(default_factory=lambda: KINDS)
     states: tuple[tuple[str, int, int], ...] = READINESS
+    requests: str = ".*"
+    places: int = len(SPOOL + SPILL + STORED)
+    large_calls: int = 2
 
 
 def fail_all(outcome: Outcome, sizes: Sizes) -> None:
     """Each kind of request on a disk that fails at each place."""
     chance = random.Random(outcome.seed)
+    with opened(outcome, {}) as failing:
+        for state in sizes.states:
+            readiness(failing, *state)
+        for kind, places in sizes.kinds.items():
+            fail_everywhere(failing, kind, places, sizes, chance)
+        contacts = f"/audiences/{failing.audiences[0].id}/contacts"
+        for asked in (
+            *exports(contacts),
+            Export("export of the list", "/suppressions", CSV),
+            *changes(failing.new_client),
+        ):
+            if re.fullmatch(sizes.requests, asked.name):
+                fail_request_everywhere(failing, asked, sizes, chance)
+
+
+def fail_large(outcome: Outcome, sizes: Sizes) -> None:
+    """Files that do not fit into memory, and exports of several pieces, of which Parquet is sorted in the engine."""
+    chance, few = random.Random(outcome.seed), replace(sizes, calls=sizes.large_calls)
+    with opened(outcome, {"AUDIENCES_MEMORY_LIMIT": str(SMALL_MEMORY)}) as failing:
+        # With a list, files are held against it in the engine.
+        content(failing.http.post("/suppressions", json={"phones": ["442079832100"]}))
+        for kind, places in LARGE_KINDS.items():
+            fail_everywhere(failing, kind, places, few, chance)
+    with opened(outcome, {"AUDIENCES_MEMORY_LIMIT": str(2 * SMALL_MEMORY)}) as failing:
+        content(failing.http.post("/suppressions", json={"phones": ["442079832100"]}))
+        audience = failing.ready_for("create")
+        failing.must(audience, "large")
+        for asked in exports(f"/audiences/{audience.id}/contacts"):
+            if asked.kind in {CSV, PARQUET}:
+                fail_request_everywhere(failing, asked, few, chance)
+
+
+@contextmanager
+def opened(outcome: Outcome, variables: Mapping[str, str]) -> Iterator[Failing]:
+    """A server with these settings on a disk that fails on demand, and the audience that nobody changes."""
     with tempfile.TemporaryDirectory(prefix="disks-") as name:
         disk = failing_disk(Path(name))
-        with serving_on(Path(name), {**NO_RESERVE, **disk.variables}) as server:
-            with connected(server.url, new_keys(server.data)[0]) as http:
-                failing = Failing(server, http, disk, outcome)
+        with serving_on(Path(name), {**NO_RESERVE, **variables, **disk.variables}) as server:
+            with connected(server.url, new_keys(server.data)[0]) as http, ExitStack() as stack:
+                failing = Failing(server, http, disk, outcome, stack)
                 failing.ready_for("append")
-                for state in sizes.states:
-                    readiness(failing, *state)
-                for kind in sizes.kinds:
-                    fail_everywhere(failing, kind, sizes, chance)
+                yield failing
                 failing.lose("at the end", *compare(http, failing.audiences, failing.audiences))
             if server.process.poll() is not None:
                 failing.lose("at the end", "the server is gone")
 
 
-def fail_everywhere(failing: Failing, kind: str, sizes: Sizes, chance: random.Random) -> None:
-    """One kind of request."""
-    for path, what in PLACES:
-        ways = list(faults(path, what, failing.calls(kind, path, what), sizes.calls))
-        for fault in ways if sizes.ways >= WAYS else chance.sample(ways, min(len(ways), sizes.ways)):
+def fail_everywhere(failing: Failing, kind: str, places: Places, sizes: Sizes, chance: random.Random) -> None:
+    """One kind of change."""
+    for path, what in places:
+        for fault in chosen(path, what, failing.calls(kind, path, what), sizes, chance):
             failing.attempt(kind, fault)
+
+
+def fail_request_everywhere(failing: Failing, asked: Asked, sizes: Sizes, chance: random.Random) -> None:
+    """One other request."""
+    places = SPOOL + SPILL + STORED[2:] if isinstance(asked, Export) else SPOOL + STORED
+    for path, what in chance.sample(places, min(len(places), sizes.places)):
+        for fault in chosen(path, what, failing.calls_of(asked, path, what), sizes, chance):
+            failing.attempt_to(asked, fault)
+
+
+def chosen(path: str, what: str, calls: int, sizes: Sizes, chance: random.Random) -> list[Fault]:
+    """The faults of one place that are tried."""
+    ways = list(faults(path, what, calls, sizes.calls))
+    return ways if sizes.ways >= WAYS else chance.sample(ways, min(len(ways), sizes.ways))
 
 
 def main(arguments: list[str]) -> int:
@@ -229,8 +348,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--calls", type=int, default=40, help="calls of a request that fail at each place")
     parser.add_argument("--rooms", type=int, default=60, help="sizes of a small disk that are tried")
-    chosen = parser.parse_args(arguments)
-    outcome = Outcome("disks", chosen.seed)
-    fail_all(outcome, Sizes(calls=chosen.calls))
-    disks_small.run(outcome, chosen.rooms, random.Random(chosen.seed))
+    parser.add_argument("--large-calls", type=int, default=2, help="the same where files do not fit into memory")
+    given = parser.parse_args(arguments)
+    outcome, sizes = Outcome("disks", given.seed), Sizes(calls=given.calls, large_calls=given.large_calls)
+    fail_all(outcome, sizes)
+    fail_large(outcome, sizes)
+    disks_small.run(outcome, given.rooms, random.Random(given.seed))
     return outcome.ended()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from audiences.store.schema import audience_files, drafts, suppression_lists
 
 # An export lets go of its pieces a moment after its last byte.
 LETTING_GO_S = 5.0
+
+# What the engine marks its folder with from its first spill to its end.
+MARK = re.compile(r"spill/duckdb_temp_\d+_\d+_owner")
 
 REFERENCES = (
     audience_files.c.contacts_object,
@@ -45,6 +49,7 @@ def swept(data: Path) -> Swept:
         used = referred_to(database)
     stored = {str(path.relative_to(data / "files")) for path in (data / "files").rglob("*") if path.is_file()}
     left = [str(path.relative_to(data)) for name in ("spool", "spill") for path in (data / name).iterdir()]
+    left = [name for name in left if not MARK.fullmatch(name)]
     others = {path.name for path in data.iterdir()} - {
         *("files", "spool", "spill", "cache", "lock", CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm")
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -141,15 +142,15 @@ def address_in(log: Path, process: subprocess.Popen[bytes]) -> str:
     raise RuntimeError(f"the server does not start: {log.read_text(encoding='utf-8')[-2000:]}")
 
 
-def new_keys(data: Path, count: int = 1) -> list[str]:
+def new_keys(data: Path, count: int = 1, scopes: Sequence[str] = DEFAULT_SCOPES) -> list[str]:
     """Keys of so many accounts of their own, made beside the server."""
     made = []
     with opened_catalog(Settings(data=data)) as database:
         keys = Keys(database, clock.now)
-        for number in range(count):
+        for _ in range(count):
             with database.write() as connection:
-                account = accounts.add(connection, f"campaign {number}", clock.now())
-            made.append(keys.create(account, "campaign", scopes=DEFAULT_SCOPES)[1])
+                account = accounts.add(connection, f"campaign {secrets.token_hex(4)}", clock.now())
+            made.append(keys.create(account, "campaign", scopes=scopes)[1])
     return made
 
 

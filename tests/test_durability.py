@@ -25,23 +25,45 @@ with started(settings_in(pathlib.Path(sys.argv[1]))) as service, service.client(
 CALL = re.compile(r"^(?:\[pid\s+\d+\]\s+)?\d*\s*(\w+)\((.*)$")
 
 
+Calls = list[tuple[str, str]]
+
+
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
-    """The system calls of one upload, in order: name, and arguments with descriptors shown as paths."""
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Calls, Calls]:
+    """The system calls of a first start with an upload, and those of one more: name, and arguments, files as paths."""
     strace = shutil.which("strace")
     if strace is None:
         if "CI" in os.environ:
             pytest.fail("strace is needed; .ci/run installs it")
         pytest.skip("strace is not installed")
-    data, log = tmp_path_factory.mktemp("durability"), tmp_path_factory.mktemp("strace") / "log"
+    data, log = tmp_path_factory.mktemp("durability") / "new" / "data", tmp_path_factory.mktemp("strace") / "log"
     traced = "fsync,fdatasync,rename,renameat,renameat2,write,pwrite64,pwritev,sendto,sendmsg"
     command = [strace, "-f", "-yy", "-s", "64", "-o", str(log), "-e", f"trace={traced}"]
     command += [sys.executable, "-c", SCRIPT, str(data), str(Path(__file__).parent)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     lines = log.read_text(errors="replace").splitlines()
     begin = next(number for number, line in enumerate(lines) if '"BEGIN' in line)
-    found = [match.groups() for line in lines[begin + 1 :] if (match := CALL.match(line))]
-    return [(name, arguments) for name, arguments in found]
+    found = (
+        [match.groups() for line in part if (match := CALL.match(line))] for part in (lines[:begin], lines[begin:])
+    )
+    start, upload = ([(name, arguments) for name, arguments in part] for part in found)
+    return start, upload
+
+
+@pytest.fixture
+def calls(recorded: tuple[Calls, Calls]) -> Calls:
+    """Those of the upload."""
+    return recorded[1]
+
+
+def test_the_names_of_a_new_data_folder_and_of_those_above_it_are_synced_before_anything_is_acknowledged(
+    recorded: tuple[Calls, Calls],
+) -> None:
+    """The recording's folders `new/data` and `durability` above them: each name lies in the one above."""
+    answered = first(recorded[0], "write|sendto|sendmsg", "HTTP/1.1 201")
+    for folder in (r"/durability\d+", r"/durability\d+/new", r"/durability\d+/new/data"):
+        synced = [name for name, on in recorded[0][:answered] if name == "fsync" and re.search(rf"<[^>]*{folder}>", on)]
+        assert synced, folder
 
 
 def first(calls: list[tuple[str, str]], names: str, *marks: str, after: int = -1) -> int:

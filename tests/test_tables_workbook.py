@@ -24,7 +24,9 @@ from odf.table import Table as OdfTable  # type: ignore[import-untyped]
 from odf.table import TableCell, TableRow
 from odf.text import P  # type: ignore[import-untyped]
 
+from audiences import disk
 from audiences.errors import (
+    DiskFull,
     EmptyFile,
     MissingPhoneColumn,
     ProtectedWorkbook,
@@ -36,6 +38,8 @@ from audiences.errors import (
 )
 from audiences.room import Room
 from audiences.tables import Bounds, workbook, workbook_child, workbook_keep
+from audiences.tables.shapes import Wanted
+from audiences.tables.unpack import Content
 from audiences.tables.workbook_child import Question
 from audiences.tables.workbook_keep import Kept
 from test_tables_reading import BOUNDS, read
@@ -428,3 +432,17 @@ def test_a_full_sheet_is_read_in_half_a_gibibyte(tmp_path: Path) -> None:
         last = "442080048575", "Person 1048575", "Paris", "262143.75", "2024-01-02", "p1048575@a.b"
         assert found.rows[-1] == (1048576, *last)
         assert all(row[:2] == (at, str(442078999999 + at)) for at, row in enumerate(found.rows, start=2))
+
+
+# What answers a write as such a disk does: with no room, and with an I/O error.
+FAILING_DISKS = {"/dev/full": DiskFull, "/proc/self/mem": OSError}
+
+
+@pytest.mark.parametrize("file", FAILING_DISKS)
+def test_a_disk_that_fails_the_child_is_not_blamed_on_the_workbook(file: str, tmp_path: Path) -> None:
+    content = tmp_path / "book.xlsx"
+    content.write_bytes(sheet(LIST))
+    (tmp_path / "sheet-0.arrow").symlink_to(file)
+    with pytest.raises(FAILING_DISKS[file]) as failed:
+        workbook.read(Content(content, "xlsx"), tmp_path, Wanted(), BOUNDS)
+    assert disk.is_to_blame(failed.value) or isinstance(failed.value, DiskFull)

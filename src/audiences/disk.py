@@ -6,6 +6,7 @@ import errno
 import os
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -14,18 +15,26 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # Seconds between two tries.
 EVERY_S = 1.0
 
-FULL_TEXTS = tuple(os.strerror(number) for number in FULL)
-
 
 def is_full(error: BaseException) -> bool:
-    """Whether it says that there is no room.
+    """Whether it says that there is no room."""
+    return says(error, FULL)
 
-    The engine and Polars know the system's number of the error, but hand on its text alone.
+
+def is_to_blame(error: BaseException) -> bool:
+    """Whether it says that the disk has no room or fails; a process's own limit on files is not the disk's."""
+    return says(error, FULL - {errno.EFBIG} | {errno.EIO})
+
+
+def says(error: BaseException, numbers: Collection[int]) -> bool:
+    """Whether it is one of the system's errors with these numbers.
+
+    The engine and Polars know the number of an error, but hand on its text alone.
     """
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in FULL
+        return error.errno in numbers
     speaks = isinstance(error, (OSError, duckdb.Error)) or type(error).__module__.startswith("polars.")
-    return speaks and any(text in str(error) for text in FULL_TEXTS)
+    return speaks and any(os.strerror(number) in str(error) for number in numbers)
 
 
 class Probe:

@@ -303,11 +303,15 @@ async def seconds(limit: float, what: str) -> AsyncIterator[None]:
 class disk_errors_refused:  # noqa: N801 - reads as a clause of the `with` statement
     """Turns "no space left" (and its kin) inside the block into DiskFull; every other error passes."""
 
+    def __init__(self, doing: str = "took the file") -> None:
+        """`doing` is what the server did then."""
+        self.doing = doing
+
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None and disk.is_full(error):
             raise DiskFull(
-                "The server ran out of room while it took the file. Try later, or tell the operator."
+                f"The server ran out of room while it {self.doing}. Try later, or tell the operator."
             ) from None

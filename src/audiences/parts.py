@@ -204,14 +204,14 @@ def prepared_folder(folder: Path) -> Path:
     One that was made stays, with all that is acknowledged in it, whenever the power fails.
     """
     folder = folder.resolve()
-    is_new = not folder.exists()
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in (folder, folder / "spool", folder / "files"):
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise CannotOpen(f"The data folder {folder} cannot be made: {error.strerror}.") from None
-    if is_new:
-        sync(folder.parent)
+    for path in new:
+        sync(path.parent)
     return folder
 
 

@@ -12,6 +12,7 @@ from audiences import answer, json_body
 from audiences.answer import Reply
 from audiences.api.steps import read_key
 from audiences.errors import InvalidParameter
+from audiences.inbox import disk_errors_refused
 from audiences.leases import Hold
 from audiences.models import Erased
 from audiences.repeats import Claim
@@ -59,7 +60,8 @@ def carry_out_erasure(call: Call, phone: int, hold: Hold, claim: Claim) -> Reply
         call.parts.audit.note(connection, call.account, call.actor, "erase", details=counts)
         call.parts.repeats.keep(connection, claim, done(erased))
 
-    return done(call.parts.people.erase(call.account, phone, hold, commit))
+    with disk_errors_refused("erased the number"):
+        return done(call.parts.people.erase(call.account, phone, hold, commit))
 
 
 def done(erased: Erased) -> Reply:

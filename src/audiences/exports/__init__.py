@@ -21,13 +21,14 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
+from audiences import disk
 from audiences.accept import XLSX
 from audiences.engine import Engine
 from audiences.errors import DiskFull, EngineFull, Refusal
@@ -103,14 +104,16 @@ class Exports:
     async def place(self, account: int | None = None) -> AsyncIterator[Path]:
         """A place for one export, with a folder in the spool that is removed with all that is in it.
 
-        Raises EngineFull, with `Retry-After`, while there are as many exports as there may be, or of that account.
+        Raises EngineFull, with `Retry-After`, while there are as many exports as there may be, or of that account;
+        DiskFull.
         """
         self.check_places(account)
         folder = self.spool / f"export-{secrets.token_hex(16)}"
         self.running += 1
         self.of_account[account or 0] += 1
         try:
-            folder.mkdir(mode=0o700)
+            with no_room_refused():
+                folder.mkdir(mode=0o700)
             yield folder
         finally:
             self.running -= 1
@@ -167,10 +170,19 @@ class Exports:
 
     def need_room(self, coming: int) -> None:
         """Raises DiskFull."""
-        try:
+        with no_room_refused():
             self.check_room(coming)
-        except DiskFull:
-            raise DiskFull("The server has no room for this export. Try later, or tell the operator.") from None
+
+
+@contextmanager
+def no_room_refused() -> Iterator[None]:
+    """Raises DiskFull, in words about an export, for whatever says inside the block that there is no room."""
+    try:
+        yield
+    except (DiskFull, OSError) as error:
+        if isinstance(error, OSError) and not disk.is_full(error):
+            raise
+        raise DiskFull("The server has no room for this export. Try later, or tell the operator.") from None
 
 
 def stored_bytes(export: Export) -> int:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from audiences import disk
 from audiences.errors import DiskFull, Refusal, out_of_reach
 
 # Seconds that a writer waits for the one before it. Writes are short: a row or two and a sync.
 BUSY_TIMEOUT_S = 30
+
+# Bytes that are written to find out whether there is room: as many as SQLite adds to its log at the least, and more.
+TRIED_BYTES = 64 * 1024
 
 
 class Sqlite:
@@ -23,6 +29,7 @@ class Sqlite:
         self.engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
         event.listen(self.engine, "connect", set_pragmas)
         event.listen(self.engine, "begin", begin)
+        self.path = Path(str(url.database))
         self.has_failed = False
         self.reader: Engine = self.engine
         self.writer = self.engine.execution_options(writes=True)
@@ -42,10 +49,20 @@ class Sqlite:
     def refusal(self, error: DBAPIError) -> Refusal | None:
         """See Backend."""
         name = getattr(error.orig, "sqlite_errorname", "")
-        self.has_failed |= name.startswith("SQLITE_IOERR")
-        if name == "SQLITE_FULL":
+        if name == "SQLITE_FULL" or (name == "SQLITE_IOERR_WRITE" and self.has_no_room()):
             return DiskFull("The server has no room for its catalog. Try later, or tell the operator.")
+        self.has_failed |= name.startswith("SQLITE_IOERR")
         return out_of_reach("its catalog") if name == "SQLITE_BUSY" else None
+
+    def has_no_room(self) -> bool:
+        """Whether a write beside the catalog finds no room: a quota that is used up is an I/O error to SQLite."""
+        try:
+            with tempfile.NamedTemporaryFile(prefix=f"{self.path.name}-", dir=self.path.parent) as file:
+                file.write(bytes(TRIED_BYTES))
+                file.flush()
+        except OSError as error:
+            return disk.is_full(error)
+        return False
 
     def try_to_write(self) -> None:
         """See Backend: the version number that nobody uses is set to what it is, in a transaction like any other."""

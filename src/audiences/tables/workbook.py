@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from audiences.errors import (
+    DiskFull,
     EmptyFile,
     ProtectedWorkbook,
     Refusal,
@@ -44,7 +46,7 @@ def read(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Tabl
     """The table of one sheet of the workbook.
 
     Raises: UnreadableFile, ProtectedWorkbook, WorkbookTooLarge, SheetNotFound, EmptyFile, MissingPhoneColumn,
-    RepeatedPhoneColumn, TooManyColumns.
+    RepeatedPhoneColumn, TooManyColumns, DiskFull.
     """
     with bounds.workbook_turn:
         answer = _ask(content, folder, wanted, bounds)
@@ -129,7 +131,11 @@ def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Answ
 
 
 def _refusal(answer: Answer, wanted: Wanted) -> Refusal:
-    """What a person reads about the child's trouble."""
+    """What a person reads about the child's trouble. Raises OSError where the disk failed it."""
+    if answer.trouble == "broken_disk":
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    if answer.trouble == "no_room":
+        return DiskFull("The server ran out of room while it read the workbook. Try later, or tell the operator.")
     if answer.trouble == "no_sheet":
         names = ", ".join(shorten(name) for name in answer.sheets[:20]) or "none that is visible"
         return SheetNotFound(

@@ -53,6 +53,8 @@ class Book:
         """The sheet, read in slices; None where that fails, which says little about the sheet."""
         import fastexcel
 
+        from audiences import disk
+
         target = self._folder / f"sheet-{place}.xlsx"
         self.__dict__.pop("_reader", None)  # it may hold millions of shared strings, and so will the next
         try:
@@ -61,7 +63,9 @@ class Book:
             return workbook_keep.sliced(reader, slices, target)
         except (MemoryError, TooWide):
             raise
-        except Exception:  # noqa: BLE001 - a whole reading follows, whose error is told
+        except Exception as error:
+            if disk.is_to_blame(error):
+                raise
             for left_over in self._folder.glob(f"{target.stem}.*.arrow"):
                 left_over.unlink()
             return None

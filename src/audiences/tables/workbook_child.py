@@ -104,9 +104,13 @@ def _is_asked_for(question: Question, name: str) -> bool:
 
 def trouble(error: BaseException) -> str:
     """What went wrong, in a word that the parent knows."""
+    from audiences import disk
+
     said = str(error).lower()  # an import fails where not even the libraries fit into the memory
     if "password" in said or "encrypt" in said:
         return "protected"
+    if disk.is_to_blame(error):
+        return "no_room" if disk.is_full(error) else "broken_disk"
     if (
         isinstance(error, ImportError)
         or "memory" in said
