@@ -48,14 +48,19 @@ def swept(data: Path) -> Swept:
         strays = sweep.remove_stray_files(store, database, clock.now, age_s=0)
         used = referred_to(database)
     stored = {str(path.relative_to(data / "files")) for path in (data / "files").rglob("*") if path.is_file()}
-    left = [str(path.relative_to(data)) for name in ("spool", "spill") for path in (data / name).iterdir()]
-    left = [name for name in left if not MARK.fullmatch(name)]
+    left = [*(f"spool/{path.name}" for path in (data / "spool").iterdir()), *spilled(data)]
     others = {path.name for path in data.iterdir()} - {
         *("files", "spool", "spill", "cache", "lock", CATALOG, f"{CATALOG}-wal", f"{CATALOG}-shm")
     }
     wrong = [f"stored, but of no row: {name}" for name in stored - used - {OWNER}]
     wrong += [f"of a row, but not stored: {name}" for name in used - stored]
     return Swept(strays, wrong + [f"left behind: {name}" for name in (*left, *others)])
+
+
+def spilled(data: Path) -> list[str]:
+    """What the engine has put down and not taken back."""
+    found = [f"spill/{path.name}" for path in (data / "spill").iterdir()]
+    return [name for name in found if not MARK.fullmatch(name)]
 
 
 def referred_to(database: Database) -> set[str]:

@@ -10,6 +10,8 @@ import zipfile
 from dataclasses import replace
 
 import pytest
+from campaigns.files_archives import deflated
+from campaigns.files_archives import zipped as made_by_hand
 
 from audiences.errors import BodyTooLarge, ProtectedWorkbook, UnreadableFile, UnsupportedFormat
 from test_tables_reading import BOUNDS, read
@@ -35,6 +37,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
         zipped({"list.csv": CSV}),
         zipped({"a/": b"", "a/list.csv": CSV, "__MACOSX/a/._list.csv": b"x", ".DS_Store": b"y"}),
         zipped({"../../etc/passwd": CSV}),
+        made_by_hand([deflated(b"", CSV)]),
         gzip.compress("phone1,n\n4420,Anna\n".encode("utf-16")),
     ],
 )

@@ -260,7 +260,7 @@ def _only(members: Sequence[zipfile.ZipInfo]) -> zipfile.ZipInfo:
     files = [
         member
         for member in members
-        if not member.is_dir() and not re.search(r"(^|/)(__MACOSX/|\.DS_Store$|\._)", member.filename)
+        if not member.filename.endswith("/") and not re.search(r"(^|/)(__MACOSX/|\.DS_Store$|\._)", member.filename)
     ]
     if len(files) != 1:
         raise unsupported(f"The archive holds {len(files):,} files; it may hold one.")
