@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.process import Children, peak_resident_bytes, reset_peak, watched_children
+from bench.process import Tree, peak_resident_bytes, reset_peak, watched
 
 from audiences.errors import catalogue
 from audiences.settings import MIB, Settings
@@ -60,7 +60,7 @@ class Sender:
         pid = self.server.process.pid
         reset_peak(pid)
         begun = time.monotonic()
-        with watched_children(pid) as children:
+        with watched(pid) as children:
             answer = self.send(file)
         seconds = time.monotonic() - begun
         self.judge_answer(file, answer)
@@ -112,7 +112,7 @@ class Sender:
         if self.secret and self.secret.encode() in shown:
             self.lose(file, "shows a file of the server's machine")
 
-    def judge_cost(self, family: str, file: Hostile, seconds: float, children: Children) -> None:
+    def judge_cost(self, family: str, file: Hostile, seconds: float, children: Tree) -> None:
         """Holds seconds and memory against their bounds."""
         own, child = peak_resident_bytes(self.server.process.pid), children.peak_bytes
         if seconds > ANSWER_S:
