@@ -22,6 +22,8 @@ _CLOSERS = "audiences_closers"
 _CANDIDATES = "audiences_candidates"
 _JUMPS = "audiences_jumps"
 _CHOSEN = "audiences_chosen"
+_OPENS = f"(SELECT pos FROM {_ODD} WHERE opens)"
+_ENDS = f"(SELECT pos FROM {_CLOSERS} WHERE kind <> 'reopened')"
 TABLES = (SPANS, BROKEN, JOINED, _ODD, _CLOSERS, _CANDIDATES, _CHOSEN)
 
 # What is to be known of them: each span with its text, and each broken line.
@@ -32,6 +34,9 @@ RESULTS = {
     "broken": f"SELECT pos::BIGINT AS pos FROM {BROKEN} ORDER BY pos",
 }
 
+
+# Lines below an opened quote in which its end is looked for at first; nearly all cells that have line ends have few.
+NEAR = 8
 
 # Where spans overlap, which of them are records is found out in some twenty joins of them with themselves. A file has
 # that many only if its quotes are rubbish; below the limit it takes half a minute at most.
@@ -44,7 +49,12 @@ def find(connection: duckdb.DuckDBPyConnection, lines: str, dialect: Dialect, co
     Raises: UnreadableFile.
     """
     _find_odd(connection, lines, dialect)
-    _find_closers(connection, lines, dialect)
+    _find_closers(
+        connection, lines, dialect, f"rowid IN (SELECT unnest(range(pos + 1, pos + {NEAR + 1})) FROM {_OPENS})"
+    )
+    if _some_end_is_far(connection, lines):
+        connection.execute(f"DROP TABLE {_CLOSERS}")
+        _find_closers(connection, lines, dialect, f"(SELECT count(*) FROM {_OPENS}) > 0")
     _find_candidates(connection, lines, columns)
     _choose(connection)
     connection.execute(f"""
@@ -59,9 +69,9 @@ def find(connection: duckdb.DuckDBPyConnection, lines: str, dialect: Dialect, co
     connection.execute(f"""
         CREATE TEMP TABLE {JOINED} AS
         SELECT first_line, any_value(inner_before) AS inner_before, string_agg(
-            CASE WHEN l.pos = last_line THEN line ELSE line || line_end END, '' ORDER BY l.pos) AS raw
-        FROM {SPANS} s JOIN (SELECT rowid AS pos, line, line_end FROM {lines}) l
-            ON l.pos BETWEEN s.first_line AND s.last_line
+            CASE WHEN pos = last_line THEN line ELSE line || line_end END, '' ORDER BY pos) AS raw
+        FROM (SELECT *, unnest(range(first_line, last_line + 1)) AS pos FROM {SPANS})
+            JOIN (SELECT rowid AS pos, line, line_end FROM {lines}) USING (pos)
         GROUP BY first_line""")
 
 
@@ -75,9 +85,8 @@ def _find_odd(connection: duckdb.DuckDBPyConnection, lines: str, dialect: Dialec
         WHERE contains(line, {literal(dialect.quote)}) AND NOT regexp_full_match(line, {literal(dialect.closed)})""")
 
 
-def _find_closers(connection: duckdb.DuckDBPyConnection, lines: str, dialect: Dialect) -> None:
-    """The lines that, begun inside of quotes, leave them: whether for good and properly, and their delimiters."""
-    (opened,) = stored(connection, f"SELECT count(*) FROM {_ODD} WHERE opens")
+def _find_closers(connection: duckdb.DuckDBPyConnection, lines: str, dialect: Dialect, which: str) -> None:
+    """Those lines that, begun inside of quotes, leave them: whether for good and properly, and their delimiters."""
     quote = literal(dialect.quote)
     connection.execute(f"""
         CREATE TEMP TABLE {_CLOSERS} AS
@@ -89,17 +98,28 @@ def _find_closers(connection: duckdb.DuckDBPyConnection, lines: str, dialect: Di
             {delimiters(f"rtrim({outside('inner_line', dialect)}, {literal(dialect.separator + ' ')})", dialect)}
                 AS filled
         FROM (SELECT rowid AS pos, {quote} || line AS inner_line FROM {lines}
-              WHERE {opened} > 0 AND contains(line, {quote}))
+              WHERE {which} AND contains(line, {quote}))
         WHERE NOT regexp_full_match(inner_line, {literal(dialect.inside)})""")
+
+
+def _some_end_is_far(connection: duckdb.DuckDBPyConnection, lines: str) -> bool:
+    """Whether some line opens a record that no line near below it ends, and there are more lines."""
+    (far,) = stored(
+        connection,
+        f"""SELECT count(*) FROM {_OPENS} o ASOF LEFT JOIN {_ENDS} e ON o.pos < e.pos
+        WHERE (e.pos IS NULL OR e.pos > o.pos + {NEAR}) AND o.pos + {NEAR} < (SELECT count(*) FROM {lines})""",
+    )
+    return bool(far)
 
 
 def _find_candidates(connection: duckdb.DuckDBPyConnection, lines: str, columns: int) -> None:
     """Each line that opens a record, with the line that closes it, where that makes a record within the limits."""
+    (longest,) = stored(connection, f"SELECT coalesce(max(strlen(line)) + 1, 0) FROM {lines}")
     connection.execute(f"""
         CREATE TEMP TABLE {_CANDIDATES} AS
         WITH closers AS (
             SELECT *, sum(delimiters) OVER (ORDER BY pos) - delimiters AS before FROM {_CLOSERS}),
-        ends AS (SELECT * FROM closers WHERE kind <> 'reopened'),
+        ends AS (FROM closers WHERE kind <> 'reopened'),
         pairs AS (
             SELECT o.pos AS first_line, e.pos AS last_line,
                 o.delimiters + e.before - f.before + e.filled AS delimiters
@@ -109,10 +129,10 @@ def _find_candidates(connection: duckdb.DuckDBPyConnection, lines: str, columns:
             WHERE o.opens AND e.kind = 'closed' AND e.pos - o.pos < {MAX_RECORD_LINES}),
         sizes AS (
             SELECT rowid AS pos, sum(strlen(line) + 1) OVER (ROWS UNBOUNDED PRECEDING) AS upto
-            FROM {lines} WHERE (SELECT count(*) FROM pairs) > 0)
+            FROM {lines} WHERE {longest} * (SELECT max(last_line - first_line) FROM pairs) >= {MAX_RECORD_BYTES})
         SELECT first_line, last_line, row_number() OVER (ORDER BY first_line) AS turn
-        FROM pairs JOIN sizes a ON a.pos = first_line JOIN sizes b ON b.pos = last_line
-        WHERE pairs.delimiters < {columns} AND b.upto - a.upto < {MAX_RECORD_BYTES}""")
+        FROM pairs LEFT JOIN sizes a ON a.pos = first_line LEFT JOIN sizes b ON b.pos = last_line
+        WHERE pairs.delimiters < {columns} AND coalesce(b.upto - a.upto < {MAX_RECORD_BYTES}, true)""")
 
 
 def _choose(connection: duckdb.DuckDBPyConnection) -> None:
