@@ -127,8 +127,8 @@ class Records:
             raw = pl.scan_lines(file.read(end.byte - first.byte)).collect().to_series()
         if len(raw) != end.line - first.line:
             raise AssertionError("lines were lost or made up")  # the engine read the same file
-        if self.lines.marked:
-            raw = raw.str.replace(f"(?:{'|'.join(LINE_ENDS)})$", "")
+        for mark in LINE_ENDS if self.lines.marked else ():
+            raw = raw.str.strip_suffix(mark)
         return pl.DataFrame({"pos": pl.int_range(first.line, end.line, eager=True), "raw": raw})
 
     def within(self, name: str, column: str, first: Border, end: Border) -> pl.DataFrame:
