@@ -24,8 +24,8 @@ STEPS_SENTENCE = (
     "Where the time of an upload goes, as `audiences_step_seconds` has it: milliseconds of one upload (the mean), and "
     "the share of its time from the first byte sent to the last byte of the answer. Pieces are judged by threads while "
     "others are read, so judging is within `read`, which ends when the last verdict is there; what the threads spent "
-    "on it is told beside. A workbook is read by its child as a whole, and the encoding of a messy file is found out from "
-    "all of it, before either is a table: that is in `sniff`."
+    "on it is told beside. A workbook is read by its child as a whole, and the encoding of a messy file is found out "
+    "from all of it, before either is a table: that is in `sniff`."
 )
 
 
