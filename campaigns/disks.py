@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import update
 
 from audiences.accept import CSV, PARQUET
 from audiences.keys import PEOPLE, READ, WRITE
+from audiences.parts import opened_catalog
+from audiences.settings import Settings
+from audiences.store.schema import keys
 from campaigns import disks_small
 from campaigns.disks_requests import Asked, Export, changes, content, exports
 from campaigns.failing_disk import FOR_EVER, FailingDisk, Fault, failing_disk
@@ -94,6 +98,11 @@ class Failing:
         """A client of a new account."""
         (key,) = new_keys(self.server.data, scopes=(READ, WRITE, PEOPLE))
         return self.stack.enter_context(connected(self.server.url, key))
+
+    def forget_use(self) -> None:
+        """Has the next request note, once a minute, that its key is used; without room for that it is answered."""
+        with opened_catalog(Settings(data=self.server.data)) as database, database.write() as connection:
+            connection.execute(update(keys).values(last_used_time=None))
 
     def lose(self, where: object, *losses: str) -> None:
         """Notes what must not be."""
@@ -235,7 +244,9 @@ def readiness(failing: Failing, path: str, error: int, status: int) -> None:
     """What `/readyz` says while the disk fails, and that it is over as soon as that is."""
     where, audience = f"{errno.errorcode[error]} of {path}", failing.ready_for("create")
     change = audience.begin_with("create", File(0, ROWS))
+    failing.forget_use()
     with failing.disk.failing(Fault(path, "write", error)):
+        failing.lose(where, *failing.others())
         answer = send(failing.http, audience, change)
         found = comes_to(lambda: failing.http.get("/readyz").status_code, status)
     if found != status or answer.status_code != (FAULT if error == errno.EIO else NO_ROOM):

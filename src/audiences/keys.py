@@ -12,14 +12,13 @@ import hmac
 import secrets
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
 from audiences.clock import DAY, MINUTE, Clock
-from audiences.errors import DiskFull, InsufficientScope, InvalidToken, MissingToken
+from audiences.errors import InsufficientScope, InvalidToken, MissingToken
 from audiences.names import check_name
 from audiences.store import keys as stored
 from audiences.store.database import Database
@@ -97,9 +96,7 @@ class Keys:
         """Notes that the key was used, at most once a minute."""
         now = self.clock()
         if key["last_used_time"] is None or now - key["last_used_time"] >= LAST_USED_STEP:
-            # A full disk must not keep anybody from reading.
-            with suppress(DiskFull), self.database.write(key["account_id"]) as connection:
-                stored.change(connection, key["id"], last_used_time=now)
+            self.database.note(key["account_id"], lambda catalog: stored.change(catalog, key["id"], last_used_time=now))
 
     def create(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -18,7 +17,6 @@ from sqlalchemy.engine import RowMapping
 from audiences import tokens
 from audiences.audit import Audit
 from audiences.clock import HOUR, MINUTE, Clock
-from audiences.errors import DiskFull
 from audiences.store import secret_keys, users
 from audiences.store import sessions as stored
 from audiences.store.database import Database
@@ -78,9 +76,7 @@ class Sessions:
         if row is None or user is None or user["disabled_time"] is not None or not is_live(row, now):
             return None
         if now - row["last_seen_time"] >= LAST_SEEN_STEP:
-            # A full disk must not keep anybody from reading.
-            with suppress(DiskFull), self.database.write(user["account"]) as connection:
-                stored.touch(connection, digest, now)
+            self.database.note(user["account"], lambda catalog: stored.touch(catalog, digest, now))
         return Session(user_of(user), self.csrf_of(digest), row["created_time"])
 
     def end(self, cookie: str | None) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from audiences.errors import CannotOpen, out_of_reach
+from audiences.errors import CannotOpen, DiskFull, out_of_reach
 from audiences.store.backend import Backend
 from audiences.store.sqlite import Sqlite
+from audiences.watch import log_fault
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -51,6 +52,16 @@ class Database:
         """
         with self.in_our_words(), self.backend.turn(account) as connection:
             yield connection
+
+    def note(self, account: int, what: Callable[[Connection], object]) -> None:
+        """Carries out a write that nobody is to be kept from reading by: on a disk that is full or fails, it is not."""
+        try:
+            with self.write(account) as connection:
+                what(connection)
+        except DiskFull:
+            pass
+        except OperationalError as error:
+            log_fault("not_noted", error)
 
     @contextmanager
     def in_our_words(self) -> Iterator[None]:
