@@ -12,21 +12,32 @@ EMPTY = pl.DataFrame(schema={"row": pl.Int64, "phone": pl.UInt64, "place": pl.UI
 FEW_ROWS = 10_000
 
 
-def later_ones(verdicts: Verdicts) -> pl.DataFrame:
-    """The rows of every number but its first, each with its `place`, its `phone` and `first`, the row of the first."""
+# Rows to be told of that are held in memory: each takes some hundred bytes meanwhile, and of a file that is nothing but
+# one number again and again there are tens of millions.
+MOST_LATER = 1_000_000
+
+
+def later_ones(verdicts: Verdicts, most: int = MOST_LATER) -> pl.DataFrame | None:
+    """The rows of every number but its first, each with its `place`, its `phone` and `first`, the row of the first.
+
+    None where they may be more than `most`.
+    """
     phone = pl.col("phone")
     rows: pl.DataFrame
     if verdicts.rows <= FEW_ROWS:
         rows = pl.concat([EMPTY, *verdicts], how="diagonal").filter(phone.is_not_null() & phone.is_duplicated())
     else:
-        there = phone.is_in(repeated(verdicts).implode())
+        later = repeated(verdicts)
+        if len(later) > most:
+            return None
+        there = phone.is_in(later.unique().implode())
         rows = pl.concat([EMPTY, *(each.select("row", "phone", "place").filter(there) for each in verdicts)])
     rows = rows.with_columns(first=pl.col("row").min().over("phone")).filter(pl.col("row") != pl.col("first"))
     return rows.select(*EMPTY.columns, "first")
 
 
 def repeated(verdicts: Verdicts) -> pl.Series:
-    """The numbers that stand in more than one row."""
+    """The numbers that stand in more than one row, each as often as it does, but for once."""
     phone = pl.col("phone")
     numbers = pl.concat([each["phone"] for each in verdicts], rechunk=False).sort().to_frame()
-    return numbers.select(phone.filter(phone == phone.shift(1)).unique())["phone"]
+    return numbers.select(phone.filter(phone == phone.shift(1)))["phone"]

@@ -1,8 +1,8 @@
 """Set aside: rows with a valid number that do not become contacts all the same.
 
 A number is suppressed, or a contact of the audience already, or stands in an earlier row of the file. Where only the
-last can be, and memory has room for the verdicts, sorting the numbers tells (`duplicates`); else the engine does, which
-goes through files and spills.
+last can be, and memory has room for the verdicts and for what they tell, sorting the numbers tells (`duplicates`); else
+the engine does, which goes through files and spills.
 """
 
 from __future__ import annotations
@@ -83,13 +83,17 @@ def set_aside(connection: DuckDBPyConnection, verdicts: Verdicts, against: Again
     A duplicate has the file and row of the contact that was there first. A suppressed number is that wherever it
     stands.
     """
-    if against.contacts or against.suppressed() is not None or not verdicts.are_in_memory:
-        relate(connection, verdicts)
-        in_engine(connection, against)
-        return Aside(connection, verdicts.folder)
     from audiences import duplicates
 
-    return Aside(connection, verdicts.folder, told(duplicates.later_ones(verdicts), against.file))
+    in_memory = not against.contacts and against.suppressed() is None and verdicts.are_in_memory
+    later = duplicates.later_ones(verdicts) if in_memory else None
+    if later is not None:
+        return Aside(connection, verdicts.folder, told(later, against.file))
+    if in_memory:
+        verdicts.put_down()  # there are many, and the engine will have as many to spill
+    relate(connection, verdicts)
+    in_engine(connection, against)
+    return Aside(connection, verdicts.folder)
 
 
 def told(later: pl.DataFrame, file: int) -> pl.DataFrame:

@@ -67,10 +67,22 @@ class Verdicts:
         if self.room.take(said.size):
             self.taken += said.size
             self.pieces.append(said)
-            return
-        path = self.folder / f"verdicts-{len(self.pieces)}.arrow"
+        else:
+            self.pieces.append(self.written(len(self.pieces), said))
+
+    def written(self, number: int, said: Said) -> Path:
+        """The file in which those of a piece are now."""
+        path = self.folder / f"verdicts-{number}.arrow"
         said.frame().write_ipc(path)
-        self.pieces.append(path)
+        return path
+
+    def put_down(self) -> None:
+        """Leaves all of them in files, and gives back the room: something else needs the memory."""
+        for number, piece in enumerate(self.pieces):
+            if isinstance(piece, Said):
+                self.pieces[number] = self.written(number, piece)
+        self.room.give_back(self.taken)
+        self.taken = 0
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         """Those of each piece."""

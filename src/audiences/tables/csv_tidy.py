@@ -6,6 +6,9 @@ takes one physical line and the line ends within its quotes, so that what came o
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +17,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from audiences.tables.dialect import MAX_RECORD_BYTES
-from audiences.tables.pieces import PIECE_BYTES, Job
+from audiences.tables.pieces import CELL_BYTES, GROWTH, PIECE_BYTES, PIECE_CELLS, Job
 from audiences.tables.quoting import Marks, is_too_long, line_ends_inside
 from audiences.tables.records import settled
 from audiences.tables.shapes import Piece, Untidy
@@ -30,6 +33,9 @@ LARGE_BYTES = 1024 * 1024
 # In any so many bytes a line has to end: no record is too long then, as far as it has no quotes.
 LINE_WITHIN = MAX_RECORD_BYTES // 2
 
+# Where cells are counted, to know about how many there are: nobody can tell in advance.
+SPOTS, SPOT_BYTES = 32, 4096
+
 
 class TidyFile:
     """The records of the file at `path`, UTF-8 with a byte order mark of `mark` bytes, behind the header.
@@ -39,7 +45,7 @@ class TidyFile:
 
     def __init__(self, path: Path, mark: int, found: Found, piece_bytes: int = PIECE_BYTES) -> None:
         self.path = path
-        self.size = path.stat().st_size
+        size = path.stat().st_size
         self.found = found
         dialect = found.dialect
         with path.open("rb") as file:
@@ -48,8 +54,9 @@ class TidyFile:
         self.doubles_quotes = dialect.escape == dialect.quote
         header = (self.marks.separator.join(cells(len(found.header.columns))) + self.marks.line_end).encode()
         # One for all pieces, since a new one would have to be cleared each time; a header of our own leads each.
-        self.buffer = bytearray(header) + bytearray(min(piece_bytes, self.size + 1))
+        self.buffer = bytearray(header) + bytearray(min(piece_bytes, size + 1))
         self.header = len(header)
+        self.size = int(size * max(1.0, (1 + CELL_BYTES * self.crowding(path, size)) / GROWTH))
         start = self.after_header(head)
         self.check_decodes(head[:start])
         # Where in the file each piece begins that was asked for, and the next.
@@ -77,7 +84,9 @@ class TidyFile:
             size = file.readinto(room if known is None else room[: known - start]) or 0
         if known is not None:
             return self.header + size
-        return self.header + size if self.header + size < len(self.buffer) else self.cut()
+        read = self.header + size
+        end = self.header + int(size * min(1.0, PIECE_CELLS / (self.cells_in(self.buffer, size) + 1)))
+        return read if end == read < len(self.buffer) else self.cut(end)
 
     def after_header(self, head: bytes) -> int:
         """Where the lines of title and header end."""
@@ -95,10 +104,31 @@ class TidyFile:
         except UnicodeDecodeError:
             raise Untidy from None
 
-    def cut(self) -> int:
-        """Where the last whole record in the full buffer ends. Raises Untidy."""
+    def crowding(self, path: Path, size: int) -> float:
+        """Cells for each byte of the file, about, where it is a large one."""
+        if size <= SPOTS * SPOT_BYTES:
+            return 0.0
+        with path.open("rb", buffering=0) as file:
+            return sum(self.cells_at(os.pread(file.fileno(), SPOT_BYTES, at)) for at in spots(size)) / (
+                SPOTS * SPOT_BYTES
+            )
+
+    def cells_in(self, buffer: bytearray, size: int) -> int:
+        """Cells in so many bytes behind the header in the buffer, about."""
+        if size <= SPOTS * SPOT_BYTES:
+            return 0
+        view = memoryview(buffer)[self.header :]
+        found = sum(self.cells_at(bytes(view[at : at + SPOT_BYTES])) for at in spots(size))
+        return found * size // (SPOTS * SPOT_BYTES)
+
+    def cells_at(self, text: bytes) -> int:
+        """Delimiters and line ends."""
+        return text.count(self.marks.separator.encode()) + text.count(self.marks.line_end[-1:].encode())
+
+    def cut(self, limit: int) -> int:
+        """Where the last whole record in so many bytes of the buffer ends. Raises Untidy."""
         end, quote = self.marks.line_end.encode(), self.marks.quote.encode()
-        at = self.buffer.rfind(end)
+        at = self.buffer.rfind(end, 0, limit)
         odd = self.buffer.count(quote, 0, at) % 2 == 1
         while odd and at >= self.header:  # the line ends within a cell
             opening = self.buffer.rfind(quote, 0, at)
@@ -168,6 +198,11 @@ class TidyFile:
         for at in range(0, len(text) - LINE_WITHIN, LINE_WITHIN):
             if text.find(end[-1:].encode(), at, at + LINE_WITHIN) < 0:
                 raise Untidy
+
+
+def spots(size: int) -> Iterator[int]:
+    """Places at random in so many bytes, with `SPOT_BYTES` behind each."""
+    return (secrets.randbelow(size - SPOT_BYTES) for _ in range(SPOTS))
 
 
 def count_lines(text: bytes) -> int:

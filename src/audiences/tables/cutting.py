@@ -51,8 +51,9 @@ class Cutter:
         cut = self.odd(odd)
         good = [self.without_blank(frame) for frame in (usual, cut.filter(raw.is_null()).drop("raw"))]
         bad = [broken.with_columns(plain(raw)), cut.filter(raw.is_not_null()).select("row", "raw")]
-        there = [frame for frame in (*good, *bad) if frame.height]
-        kept = pl.concat(there, how="diagonal").sort("row") if len(there) > 1 else there[0] if there else good[0]
+        # The first has all columns, also where it has no rows.
+        there = [good[0], *(frame for frame in (good[1], *bad) if frame.height)]
+        kept = pl.concat(there, how="diagonal").sort("row") if len(there) > 1 else good[0]
         return Piece(kept, records.height - kept.height)
 
     def without_blank(self, frame: pl.DataFrame) -> pl.DataFrame:

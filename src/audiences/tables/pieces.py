@@ -22,6 +22,13 @@ PIECE_BYTES = 8 * 1024 * 1024
 # Bytes of memory that a byte of text takes in columns: a cell has sixteen beside its own (measured: 2.1).
 GROWTH = 2.4
 
+# Cells of a piece, at most, about: an empty one takes as much memory as any, and a byte of the file. Of customer lists
+# PIECE_BYTES have half as many.
+PIECE_CELLS = 1_500_000
+
+# Bytes that a cell takes beside its own.
+CELL_BYTES = 16
+
 # Pieces that are parsed while one is being worked on.
 AHEAD = 2
 
