@@ -128,11 +128,10 @@ def not_read(parts: Parts, upload: Upload, wanted: Instructions, refusal: Refusa
     """The check of a file that was refused: with the columns and sheets that there are instead, where that helps."""
     columns: list[str] = []
     if isinstance(refusal, MissingPhoneColumn | RepeatedPhoneColumn):
-        with parts.engine.connection() as connection:
-            columns = new_look.columns(connection, upload, parts.settings.max_upload_bytes)
+        columns = new_look.columns(upload, parts.settings.max_upload_bytes)
     likeliest = likeliest_phone_column(wanted.phone_column, columns) or ""
     sheets = new_look.sheets(upload)
-    is_workbook = bool(sheets) or wanted.sheet is not None or any(upload.folder.glob("sheet-*.parquet"))
+    is_workbook = bool(sheets) or wanted.sheet is not None or any(upload.folder.glob("sheet-*.arrow"))
     step = next((step for kind, step in STEPS.items() if isinstance(refusal, kind)), MEND)
     return Checked(
         phones=offered(columns, likeliest),

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from duckdb import DuckDBPyConnection
-
 from audiences.errors import Refusal
 from audiences.inbox import Upload
 from audiences.tables import encoding, header, unpack, workbook_parts
@@ -30,12 +28,12 @@ def sheets(upload: Upload) -> list[str]:
     return []
 
 
-def columns(connection: DuckDBPyConnection, upload: Upload, max_bytes: int) -> list[str]:
+def columns(upload: Upload, max_bytes: int) -> list[str]:
     """The names that the file's likeliest header has once each; none where the file cannot be read at all."""
     rows: list[list[str]] = []
     with suppress(Refusal, OSError):
         form = unpack.unpack(content(upload), upload.folder, max_bytes).format
-        rows = head_of_text(upload, max_bytes) if form == "csv" else head_of_sheet(connection, upload.folder)
+        rows = head_of_text(upload, max_bytes) if form == "csv" else head_of_sheet(upload.folder)
     cells = header.likeliest(rows) if rows else []
     times = Counter(map(header.key, cells))
     return [cell for cell in cells if header.key(cell) and times[header.key(cell)] == 1][: header.MAX_COLUMNS]
@@ -79,13 +77,14 @@ def whole_characters(start: bytes) -> bytes:
     return start[: start.rfind(b"\n") + 1] or start
 
 
-def head_of_sheet(connection: DuckDBPyConnection, folder: Path) -> list[list[str]]:
+def head_of_sheet(folder: Path) -> list[list[str]]:
     """The first rows of the sheet that was read: of the first one, where none had the phone column."""
-    files = list(folder.glob("sheet-*.parquet"))
+    import polars as pl
+
+    files = list(folder.glob("sheet-*.arrow"))
     if not files:
         return []
     first = min(
         files, key=lambda path: [int(part) for part in path.name.split("-")[1].split(".")[:-1] if part.isdigit()]
     )
-    query = f"SELECT * FROM read_parquet(?) LIMIT {header.HEADER_WITHIN}"
-    return [[cell or "" for cell in row] for row in connection.execute(query, [str(first)]).fetchall()]
+    return [[cell or "" for cell in row] for row in pl.scan_ipc(first).head(header.HEADER_WITHIN).collect().rows()]
