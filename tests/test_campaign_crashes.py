@@ -10,7 +10,11 @@ from campaigns.outcome import Outcome
 @pytest.mark.embedded
 def test_acknowledged_audiences_survive_kill_9_and_nothing_else_is_left() -> None:
     outcome = Outcome("crashes", seed=1)
-    crash(outcome, kills=3, start_s=20)
+    # On a busy machine three kills in a row may all hit a moment at which nothing is under way.
+    for _ in range(3):
+        crash(outcome, kills=3, start_s=20)
+        if outcome.figures["requests cut off"]:
+            break
     assert outcome.losses == []
     assert int(outcome.figures["requests acknowledged"]) > 0
     assert int(outcome.figures["requests cut off"]) > 0
