@@ -34,6 +34,9 @@ LINES = "audiences_lines"
 # Lines of which the bytes are added up at once: of the longest there can be they make one piece.
 LINES_AT_ONCE = 64
 
+# Bytes that a line counts for beside its own, where pieces are measured: a short one takes memory all the same.
+LINE_WEIGHT = 16
+
 # More than a line can grow to when its characters are escaped.
 LINE_BYTES = 1 << 22
 
@@ -155,7 +158,9 @@ def _borders(connection: duckdb.DuckDBPyConnection, usual_end: str) -> list[tupl
             SELECT max(rowid) + 1 AS behind, sum(strlen(line) + CASE WHEN line_end = ? THEN 1 ELSE 3 END) AS bytes
             FROM {LINES} GROUP BY rowid // {LINES_AT_ONCE}),
         summed AS (SELECT behind, sum(bytes) OVER (ORDER BY behind) AS upto, upto - bytes AS before FROM groups),
-        borders AS (SELECT max(behind) AS behind, max(upto) AS upto FROM summed GROUP BY before // {PIECE_BYTES})
+        borders AS (
+            SELECT max(behind) AS behind, max(upto) AS upto
+            FROM summed GROUP BY (before + {LINE_WEIGHT} * behind) // {PIECE_BYTES})
         SELECT behind, upto::BIGINT, greatest(coalesce(last_line, 0) + 1 - behind, 0), coalesce(inner_lines, 0)::BIGINT
         FROM borders ASOF LEFT JOIN {spans.SPANS} ON behind > first_line
         ORDER BY behind

@@ -23,8 +23,8 @@ PIECE_BYTES = 8 * 1024 * 1024
 GROWTH = 2.4
 
 # Cells of a piece, at most, about: an empty one takes as much memory as any, and a byte of the file. Of customer lists
-# PIECE_BYTES have half as many.
-PIECE_CELLS = 1_500_000
+# PIECE_BYTES have as many.
+PIECE_CELLS = 800_000
 
 # Bytes that a cell takes beside its own.
 CELL_BYTES = 16
