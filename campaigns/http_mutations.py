@@ -66,9 +66,9 @@ TOKENS = (
 )
 NUMBERS = (b"0", b"1", b"-1", b"+1", b"00", b"65536", b"2147483648", b"18446744073709551616", b"1e9", b"0x10", b"")
 
-# RFC 9112 (sections 2.2 and 3) lets a server pass over line ends between requests and further blanks in front of the
-# version; h11 does not.
-BLANKS = re.compile(rb" +HTTP/")
+# RFC 9112 (sections 2.2 and 3) lets a server pass over line ends between requests, and read a request line by its
+# words, whatever blanks are between them; h11 does not.
+BLANKS = re.compile(rb"\A([!-~]+) +(.*?) +HTTP/")
 
 
 def seeds(caller: Caller) -> list[bytes]:
@@ -179,7 +179,7 @@ def read(sent: bytes) -> tuple[str, bytes | None]:
     """The method of the first request, or an empty text, and what comes behind it if it is whole."""
     connection, method = h11.Connection(h11.SERVER, max_incomplete_event_size=10**6), ""
     try:
-        connection.receive_data(BLANKS.sub(b" HTTP/", sent.lstrip(b"\r\n"), 1))
+        connection.receive_data(BLANKS.sub(rb"\1 \2 HTTP/", sent.lstrip(b"\r\n"), 1))
         while True:
             event = connection.next_event()
             if isinstance(event, h11.Request):
