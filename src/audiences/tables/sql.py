@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
 
-# What a blank cell may consist of: Unicode's white space, and what shows nothing. Written for RE2.
+# What a blank cell may consist of: Unicode's white space, and what shows nothing. In the syntax of Rust's expressions.
 BLANK = (
     r"[\x00\t-\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200d}\x{2028}\x{2029}"
     r"\x{202f}\x{205f}\x{2060}\x{3000}\x{feff}]*"
@@ -24,18 +23,6 @@ def literal(text: str | Path) -> str:
 def cells(count: int) -> list[str]:
     """The names of a relation's columns: c1 … cn."""
     return [f"c{place}" for place in range(1, count + 1)]
-
-
-def blank(cell: str) -> str:
-    """Whether `cell` shows nothing. Cheap where it begins with a visible ASCII character, as a phone does."""
-    return f"({cell} IS NULL OR (({cell} < '!' OR {cell} >= '\x7f') AND regexp_full_match({cell}, {literal(BLANK)})))"
-
-
-def all_blank(names: Iterable[str], first: str) -> str:
-    """Whether all of `names` are blank; `first` is asked first, being the one that seldom is."""
-    others = [name for name in names if name != first]
-    # One pattern over all the others: to compile one for each takes longer than to read a small file.
-    return " AND ".join([blank(first), blank(f"concat({', '.join(others)})")]) if others else blank(first)
 
 
 def scan(path: Path, columns: int, **options: str) -> str:
