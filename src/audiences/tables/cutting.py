@@ -14,7 +14,7 @@ from polars.exceptions import PolarsError
 from audiences.tables.dialect import Dialect
 from audiences.tables.lines import CUT, ESCAPE, PLAIN_ESCAPE, PLAIN_NO_DELIMITER, UNDECODABLE
 from audiences.tables.quoting import Marks, line_ends_inside
-from audiences.tables.records import ALL_BLANK, blank_rows
+from audiences.tables.records import ALL_BLANK, without_blank
 from audiences.tables.shapes import Piece, Untidy
 from audiences.tables.sql import cells
 
@@ -49,19 +49,14 @@ class Cutter:
         usual = self.usual(whole)
         odd = whole.filter(~pl.col("row").is_in(usual["row"].implode())) if usual.height < whole.height else whole[:0]
         cut = self.odd(odd)
-        good = [self.without_blank(frame) for frame in (usual, cut.filter(raw.is_null()).drop("raw"))]
+        good = [
+            without_blank(frame, self.columns, self.phone) for frame in (usual, cut.filter(raw.is_null()).drop("raw"))
+        ]
         bad = [broken.with_columns(plain(raw)), cut.filter(raw.is_not_null()).select("row", "raw")]
         # The first has all columns, also where it has no rows.
         there = [good[0], *(frame for frame in (good[1], *bad) if frame.height)]
         kept = pl.concat(there, how="diagonal").sort("row") if len(there) > 1 else good[0]
         return Piece(kept, records.height - kept.height)
-
-    def without_blank(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The records that show something."""
-        blank = blank_rows(frame, self.columns, self.phone)
-        if not len(blank):
-            return frame
-        return frame.with_row_index("at").filter(~pl.col("at").is_in(blank.implode())).drop("at")
 
     def usual(self, whole: pl.DataFrame) -> pl.DataFrame:
         """Those that are not odd: `row`, `c1` …; none of them where Polars' reader does not keep to the grammar."""

@@ -35,13 +35,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Lines:
     """A file of lines in UTF-8; a line without a mark ended in `line_end`.
 
-    `marked`, `escaped`, `damaged`: whether there are marks of other ends, escapes, and undecodable or cut lines.
+    `marked` and `damaged`: whether there are marks of other ends, and undecodable or cut lines.
     """
 
     path: Path
     line_end: str
     marked: bool
-    escaped: bool
     damaged: bool
 
 
@@ -51,7 +50,7 @@ def write(text: Text, target: Path, max_bytes: int) -> Lines:
     Raises: BodyTooLarge where they take more than `max_bytes` times what escapes may add.
     """
     usual = _usual_end(text)
-    marked = escaped = damaged = False
+    marked = damaged = False
     size = 0
     with target.open("wb") as out:
         for piece in _cut(_marked(_whole_ends(_escaped(text)), usual)):
@@ -61,8 +60,7 @@ def write(text: Text, target: Path, max_bytes: int) -> Lines:
             if b"\x01" in piece:
                 marked = marked or any(mark.encode() in piece for mark in LINE_ENDS)
                 damaged = damaged or UNDECODABLE.encode() in piece or CUT.encode() in piece
-                escaped = True
-    return Lines(target, LINE_ENDS[usual], marked, escaped, damaged)
+    return Lines(target, LINE_ENDS[usual], marked, damaged)
 
 
 def _usual_end(text: Text) -> str:

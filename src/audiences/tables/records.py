@@ -19,12 +19,19 @@ def settled(frame: pl.DataFrame, header: Header) -> Piece:
     A record with text in a cell beyond the header's is malformed; its raw text is its cells, with tabs between them.
     """
     width = frame.width - 1
-    blank = blank_rows(frame, width, header.phone)
-    if len(blank):
-        frame = frame.with_row_index("at").filter(~pl.col("at").is_in(blank.implode())).drop("at")
+    kept = without_blank(frame, width, header.phone)
+    blank = frame.height - kept.height
     if width > len(header.columns):
-        frame = _marked(frame, width, len(header.columns))
-    return Piece(frame, len(blank))
+        kept = _marked(kept, width, len(header.columns))
+    return Piece(kept, blank)
+
+
+def without_blank(frame: pl.DataFrame, width: int, phone: int) -> pl.DataFrame:
+    """The records that show something in a cell."""
+    blank = blank_rows(frame, width, phone)
+    if not len(blank):
+        return frame
+    return frame.with_row_index("at").filter(~pl.col("at").is_in(blank.implode())).drop("at")
 
 
 def blank_rows(frame: pl.DataFrame, width: int, phone: int) -> pl.Series:
