@@ -7,6 +7,7 @@ import gzip
 import io
 import re
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audiences import parquet
+from audiences.settings import MIB
 from support import Client, Made, Service
 
 ONE = "phone1,name\n442079832100,Ann\n"
@@ -323,3 +325,21 @@ def test_a_file_whose_name_comes_in_the_old_extended_form_is_a_file(client: Clie
 def test_wide_tables_are_written_in_smaller_groups(columns: int, rows: int) -> None:
     """A group is held in memory while it is written; whole vectors of 2,048 rows, never none."""
     assert parquet.rows_in_group(columns) == rows
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "group"), [(6, 10**8, 65_536), (200, 10**6, 12_288), (2000, 156_000, 4_096)]
+)
+def test_a_large_wide_table_is_written_in_fewer_groups(columns: int, rows: int, group: int) -> None:
+    """Each column of each group takes memory until its file is whole: 430 MB of 300 MB of empty cells."""
+    assert parquet.rows_in_group(columns, rows) == group
+
+
+@pytest.mark.embedded
+def test_more_cells_than_memory_can_write_are_refused(start: Callable[..., Service]) -> None:
+    header = "phone1," + ",".join(f"c{place}" for place in range(1_999)) + "\n"
+    with start(memory_limit=64 * MIB).client() as client:
+        assert client.post(header + "442079832100\n" * 1_000).status_code == 201
+        refused = client.post(header + "442079832100\n" * 8_000)
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (503, "engine_full")
+        assert "2,000 columns" in refused.json()["errors"][0]["message"]

@@ -27,7 +27,7 @@ from audiences.tables.csv_careful import CarefulFile
 from audiences.tables.csv_tidy import TidyFile
 from audiences.tables.cutting import Cutter
 from audiences.tables.dialect import MAX_RECORD_BYTES, MAX_RECORD_LINES, Dialect
-from audiences.tables.pieces import PIECE_CELLS, Pieces
+from audiences.tables.pieces import GROWTH, PIECE_CELLS, Pieces
 from audiences.tables.shapes import Piece
 
 BOUNDS = Bounds(max_bytes=1 << 26, room=Room(1 << 24), workbook_memory_bytes=1 << 29, workbook_timeout_s=60)
@@ -348,3 +348,20 @@ def test_a_piece_of_crowded_rows_has_no_more_cells_than_memory_is_good_for(tmp_p
     assert (sum(sizes), len(sizes)) == (3_000_000, 4)
     assert max(sizes) < PIECE_CELLS * 1.1
     assert source.size > 3 * path.stat().st_size
+
+
+def test_short_records_are_measured_by_the_cells_that_they_are_filled_up_to(tmp_path: Path) -> None:
+    """Two megabytes of numbers below a header of 2,000 columns took three gigabytes, and eight if one was broken."""
+    columns, rows = 2_000, 3_000
+    header = "phone1," + ",".join(f"c{place}" for place in range(columns - 1)) + "\n"
+    path = tmp_path / "list.csv"
+    path.write_text(header + "442079832100\n" * rows)
+    text = encoding.read(path, tmp_path, 1 << 30)
+    found = sniff.sniff(encoding.sample(text, 1 << 18), "phone1")
+    source = TidyFile(path, 0, found)
+    assert source.size > rows * columns * 16 / GROWTH
+    with duckdb.connect() as connection:
+        for reader in (source, CarefulFile(connection, text, found, tmp_path, 1 << 30)):
+            sizes = [piece.frame.height for piece in Pieces(reader, Room(0))]
+            assert sum(sizes) == rows
+            assert max(sizes) * columns < PIECE_CELLS * 1.2

@@ -19,6 +19,7 @@ from audiences.layout import Layout
 from audiences.parquet import ParquetFile
 from audiences.set_aside import Aside
 from audiences.tables import Piece, Table
+from audiences.tables.sql import cells
 from audiences.verdicts import Reading, Verdicts
 
 
@@ -143,7 +144,7 @@ def write(
     keeping: Keeping, places: Places, verdicts: Verdicts, aside: Aside, contacts: Path, rejects: Path
 ) -> tuple[int, int]:
     """Writes the accepted rows and all others, each in file order; how many there were of both."""
-    columns = len(keeping.plan.stored)
+    columns, rows = len(keeping.plan.stored), verdicts.rows
 
     def parted(number: int, piece: Piece) -> tuple[pl.DataFrame, pl.DataFrame]:
         verdict = verdicts.piece(number)
@@ -156,8 +157,8 @@ def write(
         )
 
     with ExitStack() as stack:
-        accepted = stack.enter_context(ParquetFile(contacts, columns))
-        refused = stack.enter_context(ParquetFile(rejects, columns))
+        accepted = stack.enter_context(ParquetFile(contacts, columns, rows))
+        refused = stack.enter_context(ParquetFile(rejects, columns, rows))
         for good, bad in keeping.table.pieces.again(parted):
             accepted.add(good)
             refused.add(bad)
@@ -173,21 +174,24 @@ def contacts_among(verdict: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
 
 
 def contact_rows(keeping: Keeping, places: Places, frame: pl.DataFrame, verdict: pl.DataFrame) -> pl.DataFrame:
-    """Accepted rows as they are stored. The phone column holds E.164 digits, as a number."""
-    plan = keeping.plan
-    cells = {name: frame[f"c{index + 1}"] for index, name in enumerate(plan.stored)}
-    cells |= {plan.stored[index]: keeping.reading.normalise(frame[f"c{index + 1}"]) for index in keeping.others}
-    cells[plan.phone_column] = verdict["phone"].cast(pl.Int64)
+    """Accepted rows as they are stored; where there are none, without our columns. Of phones there are E.164 digits.
+
+    The phone column holds them as a number.
+    """
+    plan, own = keeping.plan, own_cells(keeping, frame)
+    if not frame.height:
+        return own
+    for index in keeping.others:
+        own.replace_column(index, keeping.reading.normalise(own.to_series(index)).alias(plan.stored[index]))
+    own.replace_column(plan.phone, verdict["phone"].cast(pl.Int64).alias(plan.phone_column))
     country, line_type, time_zones = places.of(verdict["place"])
-    return pl.DataFrame(
-        {
-            layout.ROW: verdict["row"],
-            layout.COUNTRY: country,
-            layout.LINE_TYPE: line_type,
-            layout.TIME_ZONES: time_zones,
-            **cells,
-        }
-    )
+    ours = {
+        layout.ROW: verdict["row"],
+        layout.COUNTRY: country,
+        layout.LINE_TYPE: line_type,
+        layout.TIME_ZONES: time_zones,
+    }
+    return pl.DataFrame(ours).hstack(own)
 
 
 def reject_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame, away: pl.DataFrame) -> pl.DataFrame:
@@ -195,6 +199,9 @@ def reject_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame, aw
 
     A valid number that was set aside stands beside its row, so that all rows of a number can be found.
     """
+    own = own_cells(keeping, frame)
+    if not frame.height:
+        return own
     raw = frame["raw"] if "raw" in frame.columns else pl.lit(None, pl.String)
     beside = verdict.select("row", "reason").join(away, on="row", how="left", maintain_order="left")
     ours = beside.select(
@@ -205,4 +212,11 @@ def reject_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame, aw
         raw.alias(layout.RAW),
         pl.col("phone").cast(pl.Int64).alias(layout.PHONE),
     )
-    return ours.hstack([frame[f"c{index + 1}"].alias(name) for index, name in enumerate(keeping.plan.stored)])
+    return ours.hstack(own)
+
+
+def own_cells(keeping: Keeping, frame: pl.DataFrame) -> pl.DataFrame:
+    """The cells of the file's own columns, by the names under which they are stored."""
+    own = frame.select(cells(len(keeping.plan.stored)))
+    own.columns = list(keeping.plan.stored)
+    return own

@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 import duckdb
 
-from audiences import disk, numbering
+from audiences import disk, numbering, parquet
 from audiences.errors import DiskFull, EngineFull
 from audiences.known import Known
 from audiences.room import Room
@@ -47,6 +47,11 @@ DUCKDB_SHARE = 0.45
 
 # Shares of the limit for what all uploads together keep of their files until they are written.
 PIECES_SHARE, VERDICTS_SHARE = 0.35, 0.2
+
+# Share of the limit that may go into writing one upload (`parquet.held_bytes`). What takes more than an ordinary one
+# does is written one at a time.
+WRITING_SHARE = 0.6
+ORDINARY_BYTES = 128 * MIB
 
 # Polars' allocator (jemalloc): what is freed is kept for some seconds, since the next piece of a file takes as much,
 # and given back to the system by a thread of its own; to clear new memory took a quarter of an upload's processor time.
@@ -125,6 +130,9 @@ class Engine:
         self.known = Known()
         # A workbook's child has half of the limit to itself (contract), so there is one at a time.
         self.workbook_turn = threading.Lock()
+        # Held while a broad table is written, whose memory is there once as well.
+        self.broad_turn = threading.Lock()
+        self.writing_bytes = max(int(settings.memory_limit * WRITING_SHARE), ORDINARY_BYTES)
         # What uploads keep of their files in memory: rows to be written, and the verdicts on all.
         self.piece_room = Room(int(settings.memory_limit * PIECES_SHARE))
         self.verdict_room = Room(int(settings.memory_limit * VERDICTS_SHARE))
@@ -170,6 +178,19 @@ class Engine:
             raise
         finally:
             cursor.close()
+
+    def writing(self, columns: int, rows: int) -> AbstractContextManager[object]:
+        """What is to be held while so many rows of so many columns are written."""
+        return self.broad_turn if parquet.held_bytes(columns, rows) > ORDINARY_BYTES else nullcontext()
+
+    def check_writable(self, columns: int, rows: int) -> None:
+        """Raises EngineFull where so many rows of so many columns take more memory to write than there is."""
+        if parquet.held_bytes(columns, rows) > self.writing_bytes:
+            raise EngineFull(
+                f"The file has {columns:,} columns and more than {rows - 1:,} rows, which takes more memory than there "
+                "is. Split it, or leave out the columns that the campaign does not need.",
+                headers={"Retry-After": "60"},
+            )
 
     async def run(self, turn: Turn, work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - `work`'s
         """What `work` returns, in a thread, once it has a place in the engine.

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,14 +117,15 @@ class Judge:
         from audiences.set_aside import set_aside
 
         reading = verdicts.Reading(self.engine.plan, wanted.default_region, table.exact_numbers)
-        said = verdicts.Verdicts(upload.folder, self.engine.verdict_room)
+        columns = len(table.columns)
+        said = verdicts.Verdicts(upload.folder, self.engine.verdict_room, partial(self.engine.check_writable, columns))
         try:
             with tracing.span("read"):
                 verdicts.judge(table, reading, said, steps.step)
             with steps.traced("deduplicate"):
                 aside = set_aside(connection, said, against)
             plan = layout.plan(table.columns, table.phone)
-            with steps.traced("write"):
+            with self.engine.writing(columns, said.rows), steps.traced("write"):
                 keeping = contacts.Keeping(
                     table, plan, upload.folder, other_phones(table), reading, self.engine.plan.places
                 )

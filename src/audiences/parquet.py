@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 ROW_GROUP = 65_536
 CELLS_IN_GROUP = 40 * ROW_GROUP
 
+# Each column of each group takes some memory, whatever is in it, until its file is whole (measured, of Polars), and as
+# much again whenever the file is read. Of a large wide table more rows are in a group, so that there are fewer of both.
+CHUNK_BYTES = 3_300
+MOST_CHUNKS = 50_000
+CELLS_IN_LARGE_GROUP = 2 * 2048 * 2048
+
+# Bytes of memory that a cell takes in a group that is being written, beside its own (measured).
+CELL_BYTES = 20
+
 # Bytes of a column that are unpacked together: the least that a page of contacts has to read.
 PAGE_BYTES = 128 * 1024
 
@@ -38,25 +47,34 @@ PATIENCE_S = 0.1
 
 def options(columns: int, rows: int) -> str:
     """How DuckDB writes Parquet of so many columns of a file's own and so many rows."""
-    parquet = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows_in_group(columns)}"
+    parquet = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows_in_group(columns, rows)}"
     return parquet + (FOR_MANY_ROWS if rows > ROW_GROUP else "")
 
 
-def rows_in_group(columns: int) -> int:
-    """Rows of a Parquet row group of so many columns: whole vectors of the engine."""
-    return min(ROW_GROUP, max(VECTOR, CELLS_IN_GROUP // columns // VECTOR * VECTOR))
+def rows_in_group(columns: int, rows: int = 0) -> int:
+    """Rows of a Parquet row group of a file of so many columns and rows: whole vectors of the engine."""
+    usual = CELLS_IN_GROUP // columns // VECTOR
+    fewer = min(-(-rows * columns // MOST_CHUNKS // VECTOR), CELLS_IN_LARGE_GROUP // columns // VECTOR)
+    return min(ROW_GROUP, max(1, usual, fewer) * VECTOR)
+
+
+def held_bytes(columns: int, rows: int) -> int:
+    """Bytes of memory, about, that it takes to write so many rows of so many columns to two files."""
+    group = rows_in_group(columns, rows)
+    groups = -(-rows // group) + 1
+    return columns * (groups * CHUNK_BYTES + min(rows, 2 * group) * CELL_BYTES)
 
 
 class ParquetFile:
-    """A Parquet file under way, of any number of frames with the same columns, in their order.
+    """A Parquet file under way, of any number of frames with the same columns, in their order; about so many `rows`.
 
     A single frame is written by the caller; of several each is compressed while the caller makes the next. There is no
     file at `path` where nothing was added. Raises what Polars raises of a disk, in `add` or at the end of the block.
     """
 
-    def __init__(self, path: Path, columns: int) -> None:
+    def __init__(self, path: Path, columns: int, rows: int) -> None:
         self.path = path
-        self.columns = columns
+        self.group = rows_in_group(columns, rows)
         self.rows = 0
         self.first: pl.DataFrame | None = None
         self.queue: Queue[pl.DataFrame | None] = Queue(WAITING)
@@ -119,6 +137,6 @@ class ParquetFile:
         return {
             "compression": "zstd",
             "compression_level": LEVEL,
-            "row_group_size": rows_in_group(self.columns),
+            "row_group_size": self.group,
             "data_page_size": PAGE_BYTES,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,11 +45,13 @@ class Reading:
 class Verdicts:
     """A verdict for each row of each piece, with the columns of `phones.VERDICT`, and `row` Int64, in order.
 
-    They are kept in memory as far as there is room, else in files in `folder`. `rows` counts them.
+    They are kept in memory as far as there is room, else in files in `folder`. `rows` counts them; `check` is told of
+    each count, and raises a Refusal where there are too many.
     """
 
     folder: Path
     room: Room
+    check: Callable[[int], None] = lambda _rows: None
     rows: int = 0
     blank_rows: int = 0
     pieces: list[Said | Path] = field(default_factory=list)
@@ -63,6 +65,7 @@ class Verdicts:
     def add(self, rows: pl.Series, verdicts: pl.DataFrame) -> None:
         """Takes those of the next piece, and the numbers of its rows."""
         self.rows += verdicts.height
+        self.check(self.rows)
         said = Said.of(rows, verdicts)
         if self.room.take(said.size):
             self.taken += said.size

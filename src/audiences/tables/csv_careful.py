@@ -24,7 +24,7 @@ from audiences.tables.csv_tidy import HEAD_BYTES
 from audiences.tables.cutting import Cutter
 from audiences.tables.encoding import Text
 from audiences.tables.lines import CUT, LINE_ENDS, UNDECODABLE, Lines
-from audiences.tables.pieces import PIECE_BYTES, Job
+from audiences.tables.pieces import PIECE_BYTES, PIECE_CELLS, Job
 from audiences.tables.shapes import Piece
 from audiences.tables.sniff import Found
 from audiences.tables.sql import literal, scan
@@ -34,8 +34,10 @@ LINES = "audiences_lines"
 # Lines of which the bytes are added up at once: of the longest there can be they make one piece.
 LINES_AT_ONCE = 64
 
-# Bytes that a line counts for beside its own, where pieces are measured: a short one takes memory all the same.
+# Bytes that a line counts for beside its own, where pieces are measured: a short one takes memory all the same. It
+# counts for at least what its cells take, which are as many as the header has.
 LINE_WEIGHT = 16
+CELL_WEIGHT = PIECE_BYTES // PIECE_CELLS
 
 # More than a line can grow to when its characters are escaped.
 LINE_BYTES = 1 << 22
@@ -66,7 +68,7 @@ class CarefulFile:
         lines = physical.write(self.text, self.folder / "lines.csv", self.max_bytes)
         _load(connection, lines, found.lines)
         spans.find(connection, LINES, found.dialect, len(found.header.columns))
-        borders = _borders(connection, lines.line_end)
+        borders = _borders(connection, lines.line_end, len(found.header.columns))
         for name, query in spans.RESULTS.items():
             path = self.folder / f"{name}.parquet"
             connection.execute(f"COPY ({query}) TO ? (FORMAT parquet, COMPRESSION uncompressed)", [str(path)])
@@ -147,20 +149,24 @@ class Records:
         return broken | raw.str.contains(UNDECODABLE, literal=True) | raw.str.contains(CUT, literal=True)
 
 
-def _borders(connection: duckdb.DuckDBPyConnection, usual_end: str) -> list[tuple[int, int, int, int]]:
-    """Where about `PIECE_BYTES` of lines end: before which line, bytes of those before it; and what is to be added.
+def _borders(connection: duckdb.DuckDBPyConnection, usual_end: str, columns: int) -> list[tuple[int, int, int, int]]:
+    """Where lines that weigh about `PIECE_BYTES` end: before which, bytes of those before it; and what is to be added.
 
     That is so many lines to the end of the record that it lies in; `inner` is then that of `Border`.
     """
     return connection.execute(
         f"""
-        WITH groups AS (
-            SELECT max(rowid) + 1 AS behind, sum(strlen(line) + CASE WHEN line_end = ? THEN 1 ELSE 3 END) AS bytes
-            FROM {LINES} GROUP BY rowid // {LINES_AT_ONCE}),
-        summed AS (SELECT behind, sum(bytes) OVER (ORDER BY behind) AS upto, upto - bytes AS before FROM groups),
+        WITH lines AS (
+            SELECT rowid AS pos, strlen(line) + CASE WHEN line_end = ? THEN 1 ELSE 3 END AS bytes FROM {LINES}),
+        groups AS (
+            SELECT max(pos) + 1 AS behind, sum(bytes) AS bytes,
+                sum(greatest(bytes + {LINE_WEIGHT}, {CELL_WEIGHT * columns})) AS weight
+            FROM lines GROUP BY pos // {LINES_AT_ONCE}),
+        summed AS (
+            SELECT behind, sum(bytes) OVER (ORDER BY behind) AS upto, sum(weight) OVER (ORDER BY behind) AS weight
+            FROM groups),
         borders AS (
-            SELECT max(behind) AS behind, max(upto) AS upto
-            FROM summed GROUP BY (before + {LINE_WEIGHT} * behind) // {PIECE_BYTES})
+            SELECT max(behind) AS behind, max(upto) AS upto FROM summed GROUP BY (weight - 1) // {PIECE_BYTES})
         SELECT behind, upto::BIGINT, greatest(coalesce(last_line, 0) + 1 - behind, 0), coalesce(inner_lines, 0)::BIGINT
         FROM borders ASOF LEFT JOIN {spans.SPANS} ON behind > first_line
         ORDER BY behind

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ LARGE_BYTES = 1024 * 1024
 # In any so many bytes a line has to end: no record is too long then, as far as it has no quotes.
 LINE_WITHIN = MAX_RECORD_BYTES // 2
 
-# Where cells are counted, to know about how many there are: nobody can tell in advance.
+# Where cells are counted in what is larger than all of these, to know about how many there are.
 SPOTS, SPOT_BYTES = 32, 4096
 
 
@@ -56,7 +56,9 @@ class TidyFile:
         # One for all pieces, since a new one would have to be cleared each time; a header of our own leads each.
         self.buffer = bytearray(header) + bytearray(min(piece_bytes, size + 1))
         self.header = len(header)
-        self.size = int(size * max(1.0, (1 + CELL_BYTES * self.crowding(path, size)) / GROWTH))
+        with path.open("rb", buffering=0) as file:
+            crowding = self.crowding(size, lambda at, length: os.pread(file.fileno(), length, at))
+        self.size = int(size * max(1.0, (1 + CELL_BYTES * crowding) / GROWTH))
         start = self.after_header(head)
         self.check_decodes(head[:start])
         # Where in the file each piece begins that was asked for, and the next.
@@ -85,7 +87,8 @@ class TidyFile:
         if known is not None:
             return self.header + size
         read = self.header + size
-        end = self.header + int(size * min(1.0, PIECE_CELLS / (self.cells_in(self.buffer, size) + 1)))
+        crowding = self.crowding(size, lambda at, length: bytes(room[at : at + length]))
+        end = self.header + int(min(size, PIECE_CELLS / (crowding or 1)))
         return read if end == read < len(self.buffer) else self.cut(end)
 
     def after_header(self, head: bytes) -> int:
@@ -104,26 +107,15 @@ class TidyFile:
         except UnicodeDecodeError:
             raise Untidy from None
 
-    def crowding(self, path: Path, size: int) -> float:
-        """Cells for each byte of the file, about, where it is a large one."""
-        if size <= SPOTS * SPOT_BYTES:
-            return 0.0
-        with path.open("rb", buffering=0) as file:
-            return sum(self.cells_at(os.pread(file.fileno(), SPOT_BYTES, at)) for at in spots(size)) / (
-                SPOTS * SPOT_BYTES
-            )
-
-    def cells_in(self, buffer: bytearray, size: int) -> int:
-        """Cells in so many bytes behind the header in the buffer, about."""
-        if size <= SPOTS * SPOT_BYTES:
-            return 0
-        view = memoryview(buffer)[self.header :]
-        found = sum(self.cells_at(bytes(view[at : at + SPOT_BYTES])) for at in spots(size))
-        return found * size // (SPOTS * SPOT_BYTES)
-
-    def cells_at(self, text: bytes) -> int:
-        """Delimiters and line ends."""
-        return text.count(self.marks.separator.encode()) + text.count(self.marks.line_end[-1:].encode())
+    def crowding(self, size: int, part: Callable[[int, int], bytes]) -> float:
+        """Cells for each of so many bytes, about; `part` has those from a place on. Short records are filled up."""
+        looked_at = delimiters = lines = 0
+        for at, length in spots(size):
+            text = part(at, length)
+            looked_at += length
+            delimiters += text.count(self.marks.separator.encode())
+            lines += text.count(self.marks.line_end[-1:].encode())
+        return max(delimiters + lines, lines * len(self.found.header.columns)) / (looked_at or 1)
 
     def cut(self, limit: int) -> int:
         """Where the last whole record in so many bytes of the buffer ends. Raises Untidy."""
@@ -200,9 +192,11 @@ class TidyFile:
                 raise Untidy
 
 
-def spots(size: int) -> Iterator[int]:
-    """Places at random in so many bytes, with `SPOT_BYTES` behind each."""
-    return (secrets.randbelow(size - SPOT_BYTES) for _ in range(SPOTS))
+def spots(size: int) -> Iterator[tuple[int, int]]:
+    """Places and lengths of parts of so many bytes: at random, or all of them where they are few."""
+    if size <= SPOTS * SPOT_BYTES:
+        return iter([(0, size)])
+    return ((secrets.randbelow(size - SPOT_BYTES), SPOT_BYTES) for _ in range(SPOTS))
 
 
 def count_lines(text: bytes) -> int:

@@ -48,14 +48,15 @@ class Cutter:
         broken, whole = shown.filter("broken").drop("broken"), shown.filter(~pl.col("broken")).drop("broken")
         usual = self.usual(whole)
         odd = whole.filter(~pl.col("row").is_in(usual["row"].implode())) if usual.height < whole.height else whole[:0]
-        cut = self.odd(odd)
-        good = [
-            without_blank(frame, self.columns, self.phone) for frame in (usual, cut.filter(raw.is_null()).drop("raw"))
-        ]
-        bad = [broken.with_columns(plain(raw)), cut.filter(raw.is_not_null()).select("row", "raw")]
         # The first has all columns, also where it has no rows.
-        there = [good[0], *(frame for frame in (good[1], *bad) if frame.height)]
-        kept = pl.concat(there, how="diagonal").sort("row") if len(there) > 1 else good[0]
+        there = [without_blank(usual, self.columns, self.phone)]
+        if odd.height:
+            cut = self.odd(odd)
+            there.append(without_blank(cut.filter(raw.is_null()).drop("raw"), self.columns, self.phone))
+            there.append(cut.filter(raw.is_not_null()).select("row", "raw"))
+        if broken.height:
+            there.append(broken.with_columns(plain(raw)))
+        kept = pl.concat(there, how="diagonal").sort("row") if len(there) > 1 else there[0]
         return Piece(kept, records.height - kept.height)
 
     def usual(self, whole: pl.DataFrame) -> pl.DataFrame:
@@ -111,16 +112,13 @@ class Cutter:
         return rf"(?s)\A{cell}(?:[{separator}]{cell})*\z"
 
     def odd(self, records: pl.DataFrame) -> pl.DataFrame:
-        """Any whole records: `row`, `c1` …, and `raw` of the malformed, which are all that have text beyond the header.
+        """Any whole records, one at least: `row`, `c1` …, and `raw` of those that have text beyond the header's cells.
 
-        So are those that have far too many cells, whatever is in them.
+        These are malformed; so are those that have far too many cells, whatever is in them.
         """
         size = int(records["raw"].str.len_bytes().sum())
         step = max(records.height * ODD_BYTES // (size + 1), 1)
-        nothing = pl.DataFrame(
-            schema={"row": pl.Int64, **dict.fromkeys(cells(self.columns), pl.String), "raw": pl.String}
-        )
-        return pl.concat([nothing, *(self.split(records[at : at + step]) for at in range(0, records.height, step))])
+        return pl.concat([self.split(records[at : at + step]) for at in range(0, records.height, step)])
 
     def split(self, records: pl.DataFrame) -> pl.DataFrame:
         """The same of as many as are cut at once."""
