@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -253,6 +254,16 @@ def test_one_cell_far_out_is_refused_and_not_waited_for() -> None:
 
     with pytest.raises(WorkbookTooLarge):
         read(xlsx(far))
+
+
+def test_a_sheet_of_a_million_columns_is_refused_and_not_waited_for() -> None:
+    """Its columns' names are each held against all others, which takes half an hour."""
+    cells = "".join(f'<c r="{place}"><v>1</v></c>' for place in ("A1", "BDWGN1"))
+    page = f'<worksheet><sheetData><row r="1">{cells}</row></sheetData></worksheet>'
+    begun = time.monotonic()
+    with pytest.raises(TooManyColumns):
+        read(replaced(sheet(LIST), "xl/worksheets/sheet1.xml", page.encode()))
+    assert time.monotonic() - begun < 30
 
 
 def test_a_workbook_that_takes_too_long_is_refused() -> None:

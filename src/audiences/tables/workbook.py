@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,6 +125,8 @@ def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Answ
         )
     except subprocess.TimeoutExpired:
         return Answer("too_large")
+    if child.returncode == -signal.SIGXCPU:
+        return Answer("too_wide")
     if child.returncode != 0:
         return Answer("too_large")
     answer = json.loads(child.stdout)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from audiences.tables.header import HEADER_WITHIN, MAX_COLUMNS
 from audiences.tables.sql import cells
+from audiences.tables.workbook_lease import lease
 from audiences.tables.workbook_slices import Slice, Unplain
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def _loaded(reader: ExcelReader, slices: list[Slice]) -> Iterator[tuple[Slice, E
 
 def load(reader: ExcelReader, sheet: str | int, *, from_first_row: bool) -> ExcelSheet:
     """The sheet as text, from row 1 on, or else from its first row that is not blank."""
-    return reader.load_sheet(sheet, header_row=None, skip_rows=0 if from_first_row else None, dtypes="string")
+    with lease():
+        return reader.load_sheet(sheet, header_row=None, skip_rows=0 if from_first_row else None, dtypes="string")
 
 
 def _check(sheet: ExcelSheet) -> None:

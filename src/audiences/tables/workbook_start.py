@@ -1,6 +1,6 @@
 """Where the child process begins: it makes the package findable without importing the service, and runs the child.
 
-The child needs four modules of the package. Importing them in the ordinary way would import the package's own
+The child needs few modules of the package. Importing them in the ordinary way would import the package's own
 `__init__`s first, and with them the readers of CSV and the archive and metadata libraries: 60 ms of each workbook.
 """
 
