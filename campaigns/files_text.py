@@ -91,6 +91,10 @@ def columns(sizes: Sizes) -> Iterator[Hostile]:
         yield Hostile(
             f"2,000 columns of {name}, and a broken row", repeated(row, size, head, b'"'), (CREATED,), accepted=1
         )
+    short = PHONE + b"\n"
+    for name, last in (("short rows", b""), ("short rows, one of them broken,", b'"')):
+        # Filled up they have more cells than memory can write.
+        yield Hostile(f"{name} below 2,000 columns", repeated(short, size, head, last), (CREATED, FULL), accepted=1)
     alike = b",".join(bytes(letters) for letters in _alike())
     yield Hostile("names that are nearly phone1", whole(alike + b"\n" + ROW), (NO_COLUMN,))
 
@@ -115,6 +119,11 @@ def many_rows(sizes: Sizes) -> Iterator[Hostile]:
         found = times(digit + b"\n", rows * 2) + 1
         one = repeated(digit + b"\n", rows * 2, b"phone1\n", PHONE + b"\n")
         yield Hostile(f"rows of {digit.decode()}", one, (CREATED,), found, 1)
+    for name, head, row in (
+        ("one number again and again", HEADER, ROW),
+        ("one number again and again, alone", b"phone1\n", PHONE + b"\n"),
+    ):
+        yield Hostile(name, repeated(row, sizes.text_bytes, head), (CREATED,), times(row, sizes.text_bytes), 1)
     found = times(b"1\n", rows * 2) + 2
     broken = repeated(b"1\n", rows * 2, HEADER + b'"', ROW)
     yield Hostile("rows of 1, one of them broken", broken, (CREATED,), accepted=1)

@@ -9,7 +9,7 @@ import polars as pl
 
 from audiences import duplicates, phones
 from audiences.room import Room
-from audiences.set_aside import Against, Aside, in_engine, relate, told
+from audiences.set_aside import Against, Aside, in_engine, relate, set_aside, told
 from audiences.verdicts import Verdicts
 
 ROWS = 20_000
@@ -52,3 +52,13 @@ def test_verdicts_that_are_put_down_are_the_same_and_take_no_room(tmp_path: Path
     assert (taken > 0, verdicts.taken, verdicts.room.free, verdicts.are_in_memory) == (True, 0, 1 << 20, False)
     verdicts.forget()
     assert verdicts.room.free == 1 << 20
+
+
+def test_verdicts_leave_the_engine_its_memory_also_where_some_are_in_files_already(tmp_path: Path) -> None:
+    """300 MB of one number took 1.2 GB: a fifth of the limit was held beside all that the engine may have."""
+    verdicts = of_few_numbers(tmp_path, 1 << 17)
+    assert verdicts.taken > 0
+    assert not verdicts.are_in_memory
+    with duckdb.connect() as connection:
+        set_aside(connection, verdicts, Against(), most_beside=0)
+    assert (verdicts.taken, verdicts.room.free) == (0, 1 << 17)

@@ -19,6 +19,7 @@ from duckdb import DuckDBPyConnection
 from audiences import layout
 from audiences.errors import Reason
 from audiences.layout import Stored
+from audiences.settings import MIB
 from audiences.sql import Query, identifier
 from audiences.suppressed import Suppressed, on_current
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from audiences.verdicts import Verdicts
 
 JUDGED = "judged"
+
+# Bytes of verdicts that stay in memory while the engine looks at as many, and spills: those of some three million rows.
+MOST_BESIDE = 32 * MIB
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,9 @@ class Aside:
         return framed(self.connection, query, self.folder)
 
 
-def set_aside(connection: DuckDBPyConnection, verdicts: Verdicts, against: Against) -> Aside:
+def set_aside(
+    connection: DuckDBPyConnection, verdicts: Verdicts, against: Against, most_beside: int = MOST_BESIDE
+) -> Aside:
     """The rows with a valid number that are not accepted.
 
     A duplicate has the file and row of the contact that was there first. A suppressed number is that wherever it
@@ -89,8 +95,8 @@ def set_aside(connection: DuckDBPyConnection, verdicts: Verdicts, against: Again
     later = duplicates.later_ones(verdicts) if in_memory else None
     if later is not None:
         return Aside(connection, verdicts.folder, told(later, against.file))
-    if in_memory:
-        verdicts.put_down()  # there are many, and the engine will have as many to spill
+    if verdicts.taken > most_beside:
+        verdicts.put_down()
     relate(connection, verdicts)
     in_engine(connection, against)
     return Aside(connection, verdicts.folder)
