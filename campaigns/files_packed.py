@@ -26,6 +26,7 @@ from campaigns.files_archives import (
     zip64,
     zipped,
 )
+from campaigns.files_quine import quine
 from campaigns.files_shapes import CREATED, HEADER, ROW, Hostile, Sizes, repeated, whole
 
 DAMAGED, FOREIGN, LARGE, LOCKED = "unreadable_file", "unsupported_format", "body_too_large", "protected_workbook"
@@ -90,6 +91,8 @@ def nested(sizes: Sizes) -> Iterator[Hostile]:
             yield Hostile(f"ZIP in ZIP, {depth} deep", whole(content), (FOREIGN,))
         yield Hostile(f"a bomb in ZIP in ZIP, {depth} deep", whole(bomb), (FOREIGN,))
     yield Hostile("gzip in gzip", whole(gzip.compress(gzip.compress(LIST))), (FOREIGN,))
+    yield Hostile("a gzip file in itself", whole(quine()), (FOREIGN,))
+    yield Hostile("a ZIP file of a gzip file in itself", whole(zipped([stored(b"q.gz", quine())])), (FOREIGN,))
     yield Hostile("gzip in ZIP", whole(zipped([stored(b"a.csv", gzip.compress(LIST))])), (FOREIGN,))
     yield Hostile("ZIP in gzip", whole(gzip.compress(zipped([stored(b"a.csv", LIST)]))), (FOREIGN,))
     halves = [deflated(b"%d.zip" % place, bomb) for place in range(16)]

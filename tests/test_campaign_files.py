@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+
 from campaigns.files import attack_all
+from campaigns.files_quine import quine
 from campaigns.files_shapes import MIB, Sizes
 from campaigns.outcome import Outcome
 
@@ -14,6 +17,7 @@ FEW = (
         "a list of members",
         "negative sizes",
         "2.63 by",
+        "in itself",
     ),
     *("member named b''", "an endless line in gzip", "an unclosed quote$", ": 100,000 columns", "empty lines: CRLF"),
     *("CP1252 behind UTF-8", "an entity of a file in shared", "xls damaged, number 0"),
@@ -35,4 +39,8 @@ def test_hostile_files_are_answered_within_bounds_and_leave_nothing() -> None:
     assert outcome.losses == []
     tried = outcome.figures
     counts = [tried[f"{family}: files"] for family in ("archives", "text", "workbooks", "damaged")]
-    assert counts == [8, 5, 1, 1]
+    assert counts == [10, 5, 1, 1]
+
+
+def test_a_gzip_file_in_itself_is_what_it_inflates_to() -> None:
+    assert gzip.decompress(quine()) == quine()
