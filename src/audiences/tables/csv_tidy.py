@@ -33,6 +33,9 @@ LARGE_BYTES = 1024 * 1024
 # In any so many bytes a line has to end: no record is too long then, as far as it has no quotes.
 LINE_WITHIN = MAX_RECORD_BYTES // 2
 
+# Cells that a row of a piece counts for at least: its verdict, and what is told of it, take memory as well.
+ROW_CELLS = 4
+
 # Where cells are counted in what is larger than all of these, to know about how many there are.
 SPOTS, SPOT_BYTES = 32, 4096
 
@@ -87,7 +90,7 @@ class TidyFile:
         if known is not None:
             return self.header + size
         read = self.header + size
-        crowding = self.crowding(size, lambda at, length: bytes(room[at : at + length]))
+        crowding = self.crowding(size, lambda at, length: bytes(room[at : at + length]), ROW_CELLS)
         end = self.header + int(min(size, PIECE_CELLS / (crowding or 1)))
         return read if end == read < len(self.buffer) else self.cut(end)
 
@@ -107,15 +110,19 @@ class TidyFile:
         except UnicodeDecodeError:
             raise Untidy from None
 
-    def crowding(self, size: int, part: Callable[[int, int], bytes]) -> float:
-        """Cells for each of so many bytes, about; `part` has those from a place on. Short records are filled up."""
+    def crowding(self, size: int, part: Callable[[int, int], bytes], least: int = 1) -> float:
+        """Cells for each of so many bytes, about; `part` has those from a place on. Short records are filled up.
+
+        So are those of fewer than the `least` columns.
+        """
         looked_at = delimiters = lines = 0
         for at, length in spots(size):
             text = part(at, length)
             looked_at += length
             delimiters += text.count(self.marks.separator.encode())
             lines += text.count(self.marks.line_end[-1:].encode())
-        return max(delimiters + lines, lines * len(self.found.header.columns)) / (looked_at or 1)
+        columns = max(least, len(self.found.header.columns))
+        return max(delimiters + lines, lines * columns) / (looked_at or 1)
 
     def cut(self, limit: int) -> int:
         """Where the last whole record in so many bytes of the buffer ends. Raises Untidy."""
