@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from audiences import layout
+from audiences.chains import collected
 from audiences.errors import Reason
 from audiences.layout import Layout
 from audiences.parquet import ParquetFile
@@ -103,7 +104,7 @@ def count(places: pl.DataFrame, verdicts: Verdicts, aside: Aside) -> Counted:
         by_reason[why] += rows
         by_place[place] -= rows
     there = {place: rows for place, rows in by_place.items() if rows}
-    known = places[list(there)].select(pl.all().cast(pl.String))
+    known = places[list(there)]
     countries, line_types = (summed(known[name], there.values()) for name in ("country", "line_type"))
     return Counted(dict(by_reason.most_common()), countries, line_types, sorted(there))
 
@@ -130,10 +131,10 @@ class Places:
     @classmethod
     def some(cls, all_of_them: pl.DataFrame, places: list[int]) -> Places:
         """Those, which ascend."""
-        texts = all_of_them[places].select(pl.all().cast(pl.String))
-        lists = zip(texts.columns, texts.select(pl.all().unique().sort().implode()).row(0), strict=True)
-        row = pl.zeros(all_of_them.height, dtype=pl.UInt32, eager=True).scatter(places, range(len(places)))
-        return cls(texts.select(pl.col(name).cast(pl.Enum(there)) for name, there in lists), row)
+        texts = {column.name: column.to_list() for column in all_of_them[places]}
+        closed = {name: pl.Series(of, dtype=pl.Enum(sorted({*of} - {None}))) for name, of in texts.items()}
+        row = pl.Series([0], dtype=pl.UInt32).new_from_index(0, all_of_them.height)
+        return cls(pl.DataFrame(closed), row.scatter(places, range(len(places))))
 
     def of(self, places: pl.Series) -> list[pl.Series]:
         """Country, line type and time zones of each."""
@@ -203,7 +204,7 @@ def reject_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame, aw
     if not frame.height:
         return own
     raw = frame["raw"] if "raw" in frame.columns else pl.lit(None, pl.String)
-    beside = verdict.select("row", "reason").join(away, on="row", how="left", maintain_order="left")
+    beside = verdict.lazy().select("row", "reason").join(away.lazy(), on="row", how="left", maintain_order="left")
     ours = beside.select(
         pl.col("row").alias(layout.ROW),
         pl.coalesce(pl.col("reason").cast(pl.String), "why").alias(layout.REASON),
@@ -212,7 +213,7 @@ def reject_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame, aw
         raw.alias(layout.RAW),
         pl.col("phone").cast(pl.Int64).alias(layout.PHONE),
     )
-    return ours.hstack(own)
+    return collected(ours).hstack(own)
 
 
 def own_cells(keeping: Keeping, frame: pl.DataFrame) -> pl.DataFrame:

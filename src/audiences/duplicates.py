@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from audiences.chains import collected
 from audiences.verdicts import Verdicts
 
 EMPTY = pl.DataFrame(schema={"row": pl.Int64, "phone": pl.UInt64, "place": pl.UInt16})
@@ -22,18 +23,17 @@ def later_ones(verdicts: Verdicts, most: int = MOST_LATER) -> pl.DataFrame | Non
 
     None where they may be more than `most`.
     """
-    phone = pl.col("phone")
-    rows: pl.DataFrame
+    phone, row = pl.col("phone"), pl.col("row")
     if verdicts.rows <= FEW_ROWS:
-        rows = pl.concat([EMPTY, *verdicts], how="diagonal").filter(phone.is_not_null() & phone.is_duplicated())
+        rows = pl.concat([EMPTY, *(each.select(EMPTY.columns) for each in verdicts)]).lazy()
+        rows = rows.filter(phone.is_not_null() & phone.is_duplicated())
     else:
         later = repeated(verdicts)
         if len(later) > most:
             return None
         there = phone.is_in(later.unique().implode())
-        rows = pl.concat([EMPTY, *(each.select("row", "phone", "place").filter(there) for each in verdicts)])
-    rows = rows.with_columns(first=pl.col("row").min().over("phone")).filter(pl.col("row") != pl.col("first"))
-    return rows.select(*EMPTY.columns, "first")
+        rows = pl.concat([EMPTY, *(each.select(EMPTY.columns).filter(there) for each in verdicts)]).lazy()
+    return collected(rows.with_columns(first=row.min().over("phone")).filter(row != pl.col("first")))
 
 
 def repeated(verdicts: Verdicts) -> pl.Series:

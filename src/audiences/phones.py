@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from audiences.chains import collected
 from audiences.errors import Reason
 from audiences.numbering import metadata
 from audiences.numbering.dialling import KEY_WIDTH, KNOWN_DIGITS, LONGEST_DIALLED
@@ -44,14 +45,14 @@ def judge(plan: Plan, texts: pl.Series, *, default_region: str | None = None, ex
     """
     region = None if default_region is None else check_region(default_region)
     given = texts.alias("text").to_frame()
-    verdicts = _stored_digits(plan, given, region)
+    verdicts = collected(_stored_digits(plan, given.lazy(), region))
     left = _left(verdicts)
     if len(left) > FEW_ROWS:
-        verdicts = _settle(verdicts, left, _spelt_out(plan, given[left], region))
+        verdicts = _settle(verdicts, left, collected(_spelt_out(plan, given[left].lazy(), region)))
         left = _left(verdicts)
     if not len(left):
         return verdicts
-    return _settle(verdicts, left, _cleaned(plan, given[left], region, exact=exact))
+    return _settle(verdicts, left, collected(_cleaned(plan, given[left], region, exact=exact)))
 
 
 def normalise(plan: Plan, texts: pl.Series, *, default_region: str | None = None, exact: bool = False) -> pl.Series:
@@ -65,7 +66,7 @@ def normalise(plan: Plan, texts: pl.Series, *, default_region: str | None = None
 
 def _left(verdicts: pl.DataFrame) -> pl.Series:
     """The rows without a place."""
-    return verdicts.select(pl.arg_where(pl.col("place").is_null())).to_series()
+    return verdicts["place"].is_null().arg_true()
 
 
 def _settle(verdicts: pl.DataFrame, rows: pl.Series, found_for: pl.DataFrame) -> pl.DataFrame:
@@ -75,7 +76,7 @@ def _settle(verdicts: pl.DataFrame, rows: pl.Series, found_for: pl.DataFrame) ->
     return pl.DataFrame([verdicts[name].scatter(rows, found_for[name]) for name in found_for.columns])
 
 
-def _stored_digits(plan: Plan, texts: pl.DataFrame, region: str | None) -> pl.DataFrame:
+def _stored_digits(plan: Plan, texts: pl.LazyFrame, region: str | None) -> pl.LazyFrame:
     """The verdicts on what consists of a number's digits, a `+` before them or not; no others have a reason yet.
 
     With a region only those after a `+` are sure to be international.
@@ -94,7 +95,7 @@ def _stored_digits(plan: Plan, texts: pl.DataFrame, region: str | None) -> pl.Da
     )
 
 
-def _spelt_out(plan: Plan, texts: pl.DataFrame, region: str | None) -> pl.DataFrame:
+def _spelt_out(plan: Plan, texts: pl.LazyFrame, region: str | None) -> pl.LazyFrame:
     """The same of what is an international number but for punctuation."""
     text = pl.col("text")
     fraction = text.str.strip_chars_end(" ").str.ends_with(".0")
@@ -102,7 +103,7 @@ def _spelt_out(plan: Plan, texts: pl.DataFrame, region: str | None) -> pl.DataFr
     return _stored_digits(plan, texts.select(pl.when(~fraction).then(compact).alias("text")), region)
 
 
-def _cleaned(plan: Plan, texts: pl.DataFrame, region: str | None, *, exact: bool) -> pl.DataFrame:
+def _cleaned(plan: Plan, texts: pl.DataFrame, region: str | None, *, exact: bool) -> pl.LazyFrame:
     """The verdicts on any texts."""
     rows = _dialled(_visible(plan, texts), region, exact=exact)
     if region is None:
@@ -112,13 +113,13 @@ def _cleaned(plan: Plan, texts: pl.DataFrame, region: str | None, *, exact: bool
     return _routed(plan, rows)
 
 
-def _visible(plan: Plan, texts: pl.DataFrame) -> pl.DataFrame:
+def _visible(plan: Plan, texts: pl.DataFrame) -> pl.LazyFrame:
     """`text`, without what does not show, and the apostrophe and `tel:` that lead it."""
     text = texts["text"].fill_null("")
     if (text.str.len_bytes() != text.str.len_chars()).any():
         text = _in_ascii(plan, text)
     visible = pl.col("text").str.replace(MARKS, "").str.replace_all(CONTROL, "").str.strip_chars(" ")
-    return text.to_frame().select(visible)
+    return text.to_frame().lazy().select(visible)
 
 
 def _in_ascii(plan: Plan, text: pl.Series) -> pl.Series:
@@ -129,7 +130,7 @@ def _in_ascii(plan: Plan, text: pl.Series) -> pl.Series:
     return text.str.replace_all(plan.patterns["blank"], " ").str.replace_all(plan.patterns["invisible"], "\x7f")
 
 
-def _dialled(visible: pl.DataFrame, region: str | None, *, exact: bool) -> pl.DataFrame:
+def _dialled(visible: pl.LazyFrame, region: str | None, *, exact: bool) -> pl.LazyFrame:
     """`digits`, whether a `+` or `00` says that they are `international`, and the `reason` why they are no digits."""
     text, digits = pl.col("text"), pl.col("digits")
     scientific = pl.lit(False) if exact else text.str.contains(SCIENTIFIC)  # noqa: FBT003 - a column of it
@@ -155,7 +156,7 @@ def _dialled(visible: pl.DataFrame, region: str | None, *, exact: bool) -> pl.Da
     )  # fmt: skip
 
 
-def _national(plan: Plan, rows: pl.DataFrame, region: str) -> pl.DataFrame:
+def _national(plan: Plan, rows: pl.LazyFrame, region: str) -> pl.LazyFrame:
     """Reads national numbers as `region` does; `digits` are then E.164, or, where `further`, to be routed again.
 
     `otherwise` is the reason where the numbering plan does not have the E.164 number.
@@ -180,7 +181,7 @@ def _national(plan: Plan, rows: pl.DataFrame, region: str) -> pl.DataFrame:
     )
 
 
-def _routed(plan: Plan, rows: pl.DataFrame) -> pl.DataFrame:
+def _routed(plan: Plan, rows: pl.LazyFrame) -> pl.LazyFrame:
     """The verdicts on digits that are E.164 already, or that begin with a calling code and are `further`."""
     nothing, number, place = pl.col("reason").is_null(), pl.col("number"), pl.col("place")
     e164 = pl.col("head").fill_null("") + pl.col("digits").str.slice(pl.col("dropped").fill_null(0))
@@ -197,7 +198,7 @@ def _routed(plan: Plan, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _ways(plan: Plan, region: str, rows: pl.DataFrame, which: pl.Expr, reason: str) -> pl.DataFrame:
+def _ways(plan: Plan, region: str, rows: pl.LazyFrame, which: pl.Expr, reason: str) -> pl.LazyFrame:
     """`rows` with what becomes of the digits of some: `head`, `dropped`, `abroad`, and the reason, called so.
 
     See `dialling.Leaf.key` for what they are looked up by.

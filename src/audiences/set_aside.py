@@ -62,11 +62,10 @@ class Aside:
 
     def between(self, rows: pl.Series) -> pl.DataFrame:
         """Those that are among `rows`, which ascend and are all there are from the first to the last of them."""
-        import polars as pl
-
         first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
         if self.frame is not None:
-            return self.frame.filter(pl.col("row").is_between(first, last))
+            row = self.frame["row"]
+            return self.frame[((row >= first) & (row <= last)).arg_true()]
         with self.turn:
             query = f"FROM set_aside WHERE row BETWEEN {first} AND {last} ORDER BY row"
             return framed(self.connection, query, self.folder)

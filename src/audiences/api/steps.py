@@ -39,7 +39,8 @@ async def refuse_early(call: Call) -> None:
 
     Raises QuotaExceeded, and what `refuse_if_busy` does.
     """
-    await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
+    if call.parts.settings.account_bytes is not None:
+        await anyio.to_thread.run_sync(call.parts.creation.refuse_full_account, call.account)
     refuse_if_busy(call)
 
 

@@ -240,7 +240,7 @@ def sample(text: Text, characters: int) -> str:
 
 def shown(text: str) -> str:
     """`text` with a mark for each byte that could not be decoded: a column's name has to be a text."""
-    return _SURROGATES.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _skipped(text: Text) -> int:

@@ -114,7 +114,8 @@ class Pieces:
         first = self.first_rows[number]
         if len(self.first_rows) == number + 1:
             self.first_rows.append(first + piece.records)
-        return replace(piece, frame=piece.frame.with_columns(pl.col("row") + first), records=None)
+        row, *others = piece.frame.get_columns()
+        return replace(piece, frame=pl.DataFrame([row + first, *others]), records=None)
 
     def forget(self) -> None:
         """Gives back the room."""

@@ -39,13 +39,12 @@ def blank_rows(frame: pl.DataFrame, width: int, phone: int) -> pl.Series:
 
     The phone is asked first, being the one that seldom is blank.
     """
-    first = pl.col(f"c{phone + 1}")
-    asked = frame.select(pl.arg_where(first.is_null() | (first < FIRST_VISIBLE) | (first >= BEHIND_VISIBLE)))
-    if not asked.height:
-        return asked.to_series()
+    first = frame[f"c{phone + 1}"]
+    asked = (first.is_null() | (first < FIRST_VISIBLE) | (first >= BEHIND_VISIBLE)).arg_true()
+    if not len(asked):
+        return asked
     whole = pl.concat_str(pl.col(cells(width)).fill_null("")).str.contains(ALL_BLANK)
-    blank = frame[asked.to_series()].select(whole.alias("blank"))
-    return asked.filter(blank["blank"]).to_series()
+    return asked.filter(frame[asked].select(whole.alias("blank"))["blank"])
 
 
 def _marked(frame: pl.DataFrame, width: int, columns: int) -> pl.DataFrame:

@@ -52,9 +52,21 @@ def sniff(sample: str, phone_column: str) -> Found:
 
 
 def _best(lines: Sequence[str], sample: str, phone_column: str, *, loose: bool = False) -> tuple[Dialect, list[Record]]:
-    """The dialect that fits best, and the first records in it."""
-    heads = [(found, list(records(lines, found, HEADER_WITHIN, loose=loose))) for found in _candidates(lines, sample)]
-    return max(heads, key=lambda found: _worth(found[1], phone_column))
+    """The dialect that fits best, and the first records in it; of equals the one without a delimiter, or the first.
+
+    A file of one column is not thought of where a delimiter finds the header, and neighbours of the phone's in it.
+    """
+    best: tuple[Dialect, list[Record]] | None = None
+    most = (False, False, -1.0)
+    for found in _candidates(lines, sample):
+        if found.delimiter is None and most[1]:
+            continue
+        head = list(records(lines, found, HEADER_WITHIN, loose=loose))
+        worth = _worth(head, phone_column)
+        if worth > most or (worth == most and found.delimiter is None):
+            best, most = (found, head), worth
+    assert best is not None  # noqa: S101 - there is one with any quotes
+    return best
 
 
 def _under_broken_header(lines: Sequence[str], sample: str, phone_column: str) -> tuple[Dialect, list[Record]] | None:
@@ -75,15 +87,15 @@ def _is_like_a_phone(cell: str) -> bool:
 
 
 def _candidates(lines: Sequence[str], sample: str) -> Iterator[Dialect]:
-    """The dialects that the sample, which consists of `lines`, may be in; of equals the first wins."""
+    """The dialects that the sample, which consists of `lines`, may be in; the one without a delimiter is the last."""
     hint = _HINT.fullmatch(lines[0]) if lines else None
     if hint and hint[1] in DELIMITERS:
         yield from (Dialect(hint[1], quote, escape) for quote, escape in _quotings(sample))
         return
     present = [delimiter for delimiter in DELIMITERS if delimiter in sample]
     for quote, escape in _quotings(sample):
-        yield Dialect(None, quote, escape)
         yield from (Dialect(delimiter, quote, escape) for delimiter in present)
+        yield Dialect(None, quote, escape)
 
 
 def _quotings(text: str) -> Iterator[tuple[str, str]]:
