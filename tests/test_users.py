@@ -245,7 +245,8 @@ def test_one_address_has_one_spelling() -> None:
 @pytest.mark.parametrize(
     "text",
     ["eleven char", "x" * 1025, "somebody@example.com", "SOMEBODY@example.com", "Password1234", "aaaaaaaaaaaaaaaa",
-     "abababababababab", "u\u0308" * 11, "Audiences2026!", "phone-console-admin", "Welcome, Admin 1"],
+     "abababababababab", "u\u0308" * 11, "Audiences2026!", "phone-console-admin", "Welcome, Admin 1",
+     "Sonyericsson", "contortionist", "1978!Jessica!1978"],
 )  # fmt: skip
 def test_a_weak_password_is_refused_with_what_to_do(text: str) -> None:
     with pytest.raises(users.WeakPassword, match=r"^(Use|This is one of the passwords that are tried first\. Use) "):
@@ -267,6 +268,16 @@ def test_a_password_is_the_same_however_the_keyboard_composes_it(people: Users) 
     _, token = people.create(1, ANN, "admin", "operator")
     people.use_link(token, "gru\u0308ne Wiesen im Mai", None)
     assert people.authenticate(ANN, "gr\u00fcne Wiesen im Mai", None)
+
+
+def test_at_least_3000_passwords_that_are_long_enough_are_known() -> None:
+    """ASVS 5.0, 6.2.4."""
+    assert sum(len(word) >= passwords.MIN_LENGTH for word in passwords.listed()) >= 3_000
+
+
+@pytest.mark.parametrize("text", ["7k$93!55#201", "jessica and her nine cats", "1234 jess 5678 ica"])
+def test_a_password_with_a_known_word_within_is_taken(text: str) -> None:
+    passwords.check(text, "somebody@example.com")
 
 
 def test_every_password_of_the_list_is_long_enough_to_need_it() -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+import string
 import threading
 import unicodedata
+from functools import cache
 
 from argon2 import Parameters, PasswordHasher, exceptions
 from argon2.profiles import RFC_9106_LOW_MEMORY
@@ -22,7 +24,7 @@ MIN_LENGTH, MAX_LENGTH = 12, 1024
 AT_ONCE = 2
 
 # Of at least 12 characters, without regard to case: counting, runs on a keyboard, and words that head every collection
-# of leaked passwords. A short list: the limit on sign-ins is what keeps longer ones from being tried.
+# of leaked passwords; what the library's lists do not have of them.
 COMMON = frozenset(
     """
     000000000000 0123456789012 0987654321098 111111111111 112233445566 121212121212 123123123123 1234512345123
@@ -41,6 +43,9 @@ COMMON = frozenset(
     """.split()  # noqa: SIM905 - a list of them would fill the page
 )
 
+
+# A listed word of so many letters is guessed with whatever digits and signs around it; a shorter one may be a chance.
+FEWEST_LETTERS = 4
 
 # What this service is about; a password of such words and no others, with any digits and signs, is guessed as well.
 OF_THE_SERVICE = re.compile(r"audiences?|console|phones?|numbers?|contacts?|campaigns?|uploads?|admin|password|welcome")
@@ -65,8 +70,25 @@ def check(password: str, email: str) -> None:
     folded = password.strip().casefold()
     if folded in {email, email.partition("@")[0]}:
         raise WeakPassword("Use something else than your email address: it is the first thing that is tried.")
-    if folded in COMMON or len(set(folded)) <= 2 or is_of_the_service(folded):  # noqa: PLR2004 - one key, or two in turns
+    if len(set(folded)) <= 2 or is_listed(folded) or is_of_the_service(folded):  # noqa: PLR2004 - one key, or two in turns
         raise WeakPassword("This is one of the passwords that are tried first. Use a few words that only you combine.")
+
+
+@cache
+def listed() -> frozenset[str]:
+    """The 30,000 commonest of leaked passwords, and the words and names that most others are made of: zxcvbn's lists.
+
+    Its own estimate takes seconds of some passwords, which would be for whoever sends one to decide.
+    """
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # a tenth of a second, and seldom needed
+
+    return COMMON.union(*FREQUENCY_LISTS.values())
+
+
+def is_listed(folded: str) -> bool:
+    """Whether a password is known, or is a known word with digits and signs around it."""
+    bare = folded.strip(string.digits + string.punctuation + string.whitespace)
+    return folded in listed() or (len(bare) >= FEWEST_LETTERS and bare in listed())
 
 
 def is_of_the_service(folded: str) -> bool:
