@@ -11,6 +11,7 @@ import httpx
 import pyotp
 import pytest
 
+from audiences.console import agents
 from audiences.settings import RateLimit
 from audiences.store import users as stored_users
 from console import PASSWORD, new_user, post, signed_in, stranger, text, token
@@ -57,6 +58,17 @@ def signs_in(service: Service, email: str, password: str, code: str = "") -> boo
     with stranger(service) as browser:
         fields = {"email": email, "password": password, "code": code}
         return browser.post("/console/sign-in", data=fields).status_code == 303
+
+
+def others_on(page: httpx.Response) -> dict[str, str]:
+    """What sessions beside this one the page offers to end: their ids by the names of their browsers."""
+    found = re.findall(r'type="radio" value="([0-9a-f]{64})".*?<label[^>]*>([^<]*)</label>', page.text, re.DOTALL)
+    return {name: session for session, name in found}
+
+
+def notices(page: httpx.Response) -> list[str]:
+    """What the page says once."""
+    return re.findall(r'<div class="notice \w+">.*?<p>([^<]*)</p>', page.text, re.DOTALL)
 
 
 def with_codes(service: Service, user_id: str) -> str:
@@ -171,11 +183,93 @@ def test_times_are_shown_in_the_zone_that_was_chosen(service: Service, ann: Some
     assert "<option selected>Asia/Kolkata</option>" in ann.browser.get(HOME).text
 
 
-def test_signing_out_everywhere_ends_every_session(service: Service, ann: Somebody) -> None:
-    other, own = service.parts.sessions.start(ann.id), ann.browser.cookies["session"]
+def test_signing_out_everywhere_ends_every_session(service: Service, known: Somebody) -> None:
+    other, own = service.parts.sessions.start(known.id), known.browser.cookies["session"]
 
-    assert post(ann.browser, f"{HOME}/sign-out-everywhere").headers["Location"] == "/console/sign-in?out=1"
+    answer = post(known.browser, f"{HOME}/sessions", {"session": "every", "password": PASSWORD})
+    assert answer.headers["Location"] == "/console/sign-in?out=1"
     assert [service.parts.sessions.find(cookie) for cookie in (other, own)] == [None, None]
+
+
+def test_a_user_sees_their_own_sessions_and_ends_one_of_them_by_the_password(service: Service, known: Somebody) -> None:
+    with stranger(service) as away:
+        given = {"email": known.email, "password": PASSWORD}
+        agent = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"}
+        assert away.post("/console/sign-in", data=given, headers=agent).status_code == 303
+        third = service.parts.sessions.start(known.id)
+        shown = known.browser.get(HOME)
+        assert "An unknown browser This one Began" in text(shown)
+        assert re.search(r"Firefox on Linux Began \d+ \w+ \d+, \d\d:\d\d , last used \d+ ", text(shown))
+        assert len(others_on(shown)) == 2
+
+        chosen = others_on(shown)["Firefox on Linux"]
+        for wrong, said in (({"password": "x"}, "not your password"), ({"session": ""}, "Choose what to end")):
+            answer = post(known.browser, f"{HOME}/sessions", {"session": chosen, "password": PASSWORD} | wrong)
+            assert (answer.status_code, said in text(answer)) == (422, True)
+        assert away.get(HOME).status_code == 200, "nothing ended without the password"
+
+        answer = post(known.browser, f"{HOME}/sessions", {"session": chosen, "password": PASSWORD})
+        assert answer.headers["Location"] == HOME
+        assert away.get(HOME).headers["Location"].startswith("/console/sign-in")
+    left = known.browser.get(HOME)
+    assert "The session is ended." in text(left)
+    assert list(others_on(left)) == ["An unknown browser"]
+    assert service.parts.sessions.find(third) is not None
+    assert f"{known.email} ended a session of {known.email}" in text(known.browser.get(f"{HOME}/log"))
+
+
+def test_sessions_of_others_are_neither_seen_nor_ended(service: Service, known: Somebody) -> None:
+    theirs = service.parts.sessions.start(new_user(service, known.account), "Opera on macOS")
+    session = service.parts.sessions.find(theirs)
+    assert session is not None
+    page = known.browser.get(HOME)
+    assert session.id not in page.text
+    assert "Opera" not in text(page)
+
+    told = []
+    for chosen in (session.id, "0" * 64, "x"):
+        answer = post(known.browser, f"{HOME}/sessions", {"session": chosen, "password": PASSWORD})
+        told.append((answer.status_code, answer.headers["Location"], *notices(known.browser.get(HOME))))
+    assert told == [(303, HOME, "There is no such session any more.")] * 3
+    assert service.parts.sessions.find(theirs) is not None
+    assert "ended a session" not in text(known.browser.get(f"{HOME}/log"))
+
+
+def test_tries_at_the_password_that_ends_sessions_are_limited(start: Callable[..., Service]) -> None:
+    service = start(sign_in_limit=RateLimit(2, 86_400))  # a minute could turn meanwhile
+    with signed_in(service) as browser:
+        given = {"session": "every", "password": "x"}
+        answers = [post(browser, f"{HOME}/sessions", given).status_code for _ in range(3)]
+
+    assert answers == [422, 422, 429]
+
+
+SAFARI = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36 Edg/142.0.0.0", "Edge on Windows"),
+        (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {CHROME} Safari/537.36 OPR/124.0.0.0", "Opera on Windows"),
+        (f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {CHROME} Safari/537.36", "Chrome on ChromeOS"),
+        (f"Mozilla/5.0 (Linux; Android 10; K) {CHROME} Mobile Safari/537.36", "Chrome on Android"),
+        (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {SAFARI} Version/26.1 Safari/605.1.15", "Safari on macOS"),
+        (
+            f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) {SAFARI} CriOS/142.0 Mobile/15E148 Safari/604.1",
+            "Chrome on iPhone",
+        ),
+        ("Mozilla/5.0 (X11; Linux x86_64)", "A browser on Linux"),
+        ("Firefox/1", "Firefox"),
+        ("curl/8.5.0", None),
+        ("<script>", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_browser_is_named_in_plain_words_and_nothing_else_of_it_is_kept(header: str | None, name: str | None) -> None:
+    assert agents.named(header) == name
 
 
 # Users.

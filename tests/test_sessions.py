@@ -16,7 +16,7 @@ from audiences.store.database import Database
 from audiences.throttle import Throttle
 from audiences.users import User, Users
 from test_keys import Clock
-from test_users import clock, counted, database, joined, people
+from test_users import clock, counted, database, joined, log_of, people
 
 # Fixtures are found by their names in this module.
 __all__ = ["clock", "counted", "database", "people"]
@@ -98,6 +98,44 @@ def test_signing_out_ends_one_session_and_everywhere_all_of_the_user(
     sessions.end_all(ann.id)
     assert [sessions.find(cookie) for cookie in (second, third)] == [None, None]
     assert sessions.find(theirs) is not None
+
+
+def test_a_user_s_live_sessions_are_listed_and_nobody_else_s(
+    sessions: Sessions, people: Users, ann: User, clock: Clock
+) -> None:
+    bob = joined(people, "bob@example.com")
+    began = clock.time
+    sessions.start(ann.id)
+    busy = sessions.start(ann.id, "Firefox on Linux")
+    sessions.start(bob.id)
+    clock.time += HOUR
+    assert sessions.find(busy) is not None
+    fresh = sessions.start(ann.id)
+    clock.time += HOUR
+    listed = [(one.browser, one.created_time, one.last_seen_time) for one in sessions.listed(ann.id)]
+    assert listed == [(None, began + HOUR, began + HOUR), ("Firefox on Linux", began, began + HOUR)], "one is over"
+    assert [one.id for one in sessions.listed(ann.id)] == [id_of(sessions, cookie) for cookie in (fresh, busy)]
+
+
+def test_one_session_is_ended_by_its_own_user_alone(sessions: Sessions, people: Users, ann: User) -> None:
+    bob = joined(people, "bob@example.com")
+    first, second, theirs = (sessions.start(user.id) for user in (ann, ann, bob))
+    for wrong in (id_of(sessions, theirs), "0" * 64, first[:-1], "", "\ud800", "x" * 64):
+        assert not sessions.end_one(ann.id, wrong)
+    assert sessions.end_one(ann.id, chosen := id_of(sessions, first))
+    assert not sessions.end_one(ann.id, chosen), "it has ended"
+    assert sessions.find(first) is None
+    assert [sessions.find(cookie) is not None for cookie in (second, theirs)] == [True, True]
+    ended = [line for line in log_of(people) if line[1] == "end_session"]
+    assert ended == [(f"user {ann.id}", "end_session", ann.id)], "noted once"
+
+
+def id_of(sessions: Sessions, cookie: str) -> str:
+    """What the session of that cookie is known by to its user."""
+    found = sessions.find(cookie)
+    assert found is not None
+    assert cookie not in found.id
+    return found.id
 
 
 def test_a_session_knows_its_user_as_they_are_now(sessions: Sessions, people: Users, ann: User) -> None:

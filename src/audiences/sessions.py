@@ -38,6 +38,17 @@ class Session:
     user: User
     csrf: str
     created_time: int
+    id: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A session as its user sees it; `id` opens nothing. `browser` is None where none is known."""
+
+    id: str
+    browser: str | None
+    created_time: int
+    last_seen_time: int
 
 
 class Sessions:
@@ -49,20 +60,28 @@ class Sessions:
         self.audit = Audit(clock)
         self.csrf_key = secret_keys.ensure(database, "csrf")
 
-    def begin(self, connection: Connection, user_id: str, *, cookie: str, instead_of: str | None = None) -> None:
+    def begin(
+        self,
+        connection: Connection,
+        user_id: str,
+        *,
+        cookie: str,
+        browser: str | None = None,
+        instead_of: str | None = None,
+    ) -> None:
         """Adds the session of a cookie, which is not kept, to the transaction that lets its user in.
 
-        `instead_of` is the cookie that the browser held before, whose session ends.
+        `browser` is what the user will know it by; `instead_of` the cookie that it held before, whose session ends.
         """
         if instead_of is not None:
             stored.remove(connection, tokens.hash_of(instead_of))
-        stored.add(connection, tokens.hash_of(cookie), user_id, self.clock())
+        stored.add(connection, tokens.hash_of(cookie), user_id, self.clock(), browser)
 
-    def start(self, user_id: str) -> str:
+    def start(self, user_id: str, browser: str | None = None) -> str:
         """A new session's cookie, for a user who proved nothing; pages begin theirs as they let somebody in."""
         cookie = tokens.mint()
         with self.database.write(self.account_of(user_id)) as connection:
-            self.begin(connection, user_id, cookie=cookie)
+            self.begin(connection, user_id, cookie=cookie, browser=browser)
         return cookie
 
     def find(self, cookie: str | None) -> Session | None:
@@ -77,7 +96,18 @@ class Sessions:
             return None
         if now - row["last_seen_time"] >= LAST_SEEN_STEP:
             self.database.note(user["account"], lambda catalog: stored.touch(catalog, digest, now))
-        return Session(user_of(user), self.csrf_of(digest), row["created_time"])
+        return Session(user_of(user), self.csrf_of(digest), row["created_time"], digest.hex())
+
+    def listed(self, user_id: str) -> list[Listed]:
+        """The live sessions of the user; the one used last comes first."""
+        now = self.clock()
+        with self.database.read() as connection:
+            rows = stored.of_user(connection, user_id)
+        return [
+            Listed(row["hash"].hex(), row["browser"], row["created_time"], row["last_seen_time"])
+            for row in rows
+            if is_live(row, now)
+        ]
 
     def end(self, cookie: str | None) -> None:
         """Ends the session of that cookie, if there is one."""
@@ -87,6 +117,17 @@ class Sessions:
         if digest is not None and row is not None:
             with self.database.write(self.account_of(row["user_id"])) as connection:
                 stored.remove(connection, digest)
+
+    def end_one(self, user_id: str, session_id: str) -> bool:
+        """Ends that session of the user; whether there was one. Another user's is none."""
+        if not COOKIE.fullmatch(session_id):
+            return False
+        with self.database.write(self.account_of(user_id)) as connection:
+            user = users.find(connection, user_id)
+            if user is None or not stored.remove_one_of(connection, user_id, bytes.fromhex(session_id)):
+                return False
+            self.audit.note(connection, user["account"], actor_of(user_id), "end_session", subject=user_id)
+            return True
 
     def end_all(self, user_id: str, *, actor: str | None = None) -> None:
         """Ends every session of the user, on every device; `actor` is the user unless it is somebody else."""

@@ -10,6 +10,7 @@ One visit, top to bottom, is the order in which to read the package::
     door      who visits: session, role, where a form came from, its token
     trouble   the page of every refusal and every fault
     routes    what a page is (`Page`) and what its handler gets (`Visit`)
+    agents    which browser a session was begun in, in plain words
     cookies   what the browser keeps: its session, and the notice that the next page shows
     render    templates to HTML; `shapes` is how numbers, bytes and times are written
     assets    what pages load: the stylesheet, the scripts; each by its content's hash

@@ -1,7 +1,7 @@
 """The screen of one's own account: password, codes of an authenticator app, time zone, sessions.
 
-A session that was left open must not be enough to take the account over: what changes how somebody signs in asks for
-the password once more, and tries are counted as those to sign in are.
+A session that was left open must not be enough to take the account over: what changes how somebody signs in, or ends
+sessions, asks for the password once more, and tries are counted as those to sign in are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ HOME = "/console/account"
 CODES = f"{HOME}/codes"
 UNPROCESSABLE = 422
 
+# What a form says that means all sessions.
+EVERY = "every"
+
 # Zones named after a place; the rest of the database are old names and offsets.
 CONTINENTS = (
     "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific",
@@ -32,15 +35,19 @@ CONTINENTS = (
 
 async def show(visit: Visit) -> Response:
     """Who is signed in, and what they may set."""
-    return page(visit, 200, {})
+    return await page(visit, 200, {})
 
 
-def page(visit: Visit, status: int, errors: dict[str, str]) -> Response:
+async def page(visit: Visit, status: int, errors: dict[str, str]) -> Response:
     """The same with what was wrong, by field."""
     zones = zone_names()
     if visit.user.time_zone not in zones:
         zones = (visit.user.time_zone, *zones)
-    return visit.render("account.html", status=status, errors=errors, zones=zones, least=MIN_LENGTH)
+    own = "" if visit.session is None else visit.session.id
+    sessions = await anyio.to_thread.run_sync(visit.parts.sessions.listed, visit.user.id)
+    sessions.sort(key=lambda session: session.id != own)
+    shown: dict[str, Any] = {"zones": zones, "least": MIN_LENGTH, "sessions": sessions, "own": own, "every": EVERY}
+    return visit.render("account.html", status=status, errors=errors, chosen=visit.form.get("session"), **shown)
 
 
 @cache
@@ -59,15 +66,15 @@ async def change_password(visit: Visit) -> Response:
     """Another password; all other sessions end."""
     form = visit.form
     if form.get("password", "") != form.get("again", ""):
-        return page(visit, UNPROCESSABLE, {"again": "The two passwords are not the same."})
+        return await page(visit, UNPROCESSABLE, {"again": "The two passwords are not the same."})
     await count_try(visit)
     change = partial(visit.parts.users.change_password, visit.user, form.get("old", ""), form.get("password", ""))
     try:
         await enter(visit, change)
     except users.WrongPassword as refusal:
-        return page(visit, UNPROCESSABLE, {"old": str(refusal)})
+        return await page(visit, UNPROCESSABLE, {"old": str(refusal)})
     except users.WeakPassword as refusal:
-        return page(visit, UNPROCESSABLE, {"password": str(refusal)})
+        return await page(visit, UNPROCESSABLE, {"password": str(refusal)})
     visit.notice("Your password is changed. You are signed out everywhere else.")
     return visit.redirect(HOME)
 
@@ -78,16 +85,31 @@ async def change_zone(visit: Visit) -> Response:
         zone = visit.form.get("zone", "")
         await anyio.to_thread.run_sync(visit.parts.users.change_time_zone, visit.user.id, zone)
     except users.UnknownTimeZone as refusal:
-        return page(visit, UNPROCESSABLE, {"zone": str(refusal)})
+        return await page(visit, UNPROCESSABLE, {"zone": str(refusal)})
     visit.notice(f"Times are shown as they are in {zone}.")
     return visit.redirect(HOME)
 
 
-async def sign_out_everywhere(visit: Visit) -> Response:
-    """Ends every session of the user, this one among them."""
-    await anyio.to_thread.run_sync(visit.parts.sessions.end_all, visit.user.id)
-    visit.leave()
-    return visit.redirect(f"{door.SIGN_IN}?out=1")
+async def end_sessions(visit: Visit) -> Response:
+    """Ends one session of the user, or all of them, this one, too. Another user's is none."""
+    chosen = visit.form.get("session", "")
+    if not chosen:
+        return await page(visit, UNPROCESSABLE, {"session": "Choose what to end."})
+    await count_try(visit)
+    prove = partial(visit.parts.users.proven, visit.user.id, visit.form.get("password", ""))
+    try:
+        await anyio.to_thread.run_sync(prove, limiter=door.password_places(visit))
+    except users.WrongPassword as refusal:
+        return await page(visit, UNPROCESSABLE, {"end": str(refusal)})
+    if chosen == EVERY:
+        await anyio.to_thread.run_sync(visit.parts.sessions.end_all, visit.user.id)
+        visit.leave()
+        return visit.redirect(f"{door.SIGN_IN}?out=1")
+    if await anyio.to_thread.run_sync(visit.parts.sessions.end_one, visit.user.id, chosen):
+        visit.notice("The session is ended. Whoever used it has to sign in again.")
+    else:
+        visit.notice("There is no such session any more.", "info")
+    return visit.redirect(HOME)
 
 
 async def show_codes(visit: Visit) -> Response:
@@ -137,7 +159,7 @@ async def turn_off_codes(visit: Visit) -> Response:
     try:
         await enter(visit, partial(visit.parts.users.disable_totp, visit.user.id, visit.form.get("password", "")))
     except users.WrongPassword as refusal:
-        return page(visit, UNPROCESSABLE, {"off": str(refusal)})
+        return await page(visit, UNPROCESSABLE, {"off": str(refusal)})
     told = "No code is asked for any more: the password is enough. You are signed out everywhere else."
     visit.notice(told, "info")
     return visit.redirect(HOME)
@@ -147,7 +169,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", HOME, show, nav="Account", icon="person", order=5),
     Page("POST", f"{HOME}/password", change_password),
     Page("POST", f"{HOME}/zone", change_zone),
-    Page("POST", f"{HOME}/sign-out-everywhere", sign_out_everywhere),
+    Page("POST", f"{HOME}/sessions", end_sessions),
     Page("GET", CODES, show_codes),
     Page("POST", CODES, turn_on_codes),
     Page("POST", f"{CODES}/off", turn_off_codes),

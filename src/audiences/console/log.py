@@ -43,6 +43,7 @@ WORDS = {
     "change_password": "changed their password",
     "sign_in": "signed in",
     "fail_sign_in": "failed to sign in as {}",
+    "end_session": "ended a session of {}",
     "sign_out_everywhere": "signed out {} everywhere",
     "turn_on_totp": "turned codes on",
     "turn_off_totp": "turned codes off for {}",

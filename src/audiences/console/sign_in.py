@@ -11,7 +11,7 @@ import anyio.to_thread
 from starlette.responses import Response
 
 from audiences import tokens, users
-from audiences.console import door, trouble
+from audiences.console import agents, door, trouble
 from audiences.console.door import HOME, SIGN_IN
 from audiences.console.routes import NOBODY, USER, Page, Visit
 from audiences.errors import TooManyRequests
@@ -93,7 +93,8 @@ async def enter(visit: Visit, prove: Callable[..., object]) -> None:
     does, and SignInNeeded where no session began (a code is needed as well) or it has ended already.
     """
     sessions, cookie = visit.parts.sessions, tokens.mint()
-    begin = partial(sessions.begin, cookie=cookie, instead_of=visit.session_cookie)
+    browser = agents.named(visit.request.headers.get("user-agent"))
+    begin = partial(sessions.begin, cookie=cookie, browser=browser, instead_of=visit.session_cookie)
     await anyio.to_thread.run_sync(partial(prove, begin=begin), limiter=door.password_places(visit))
     session = await anyio.to_thread.run_sync(sessions.find, cookie)
     if session is None:

@@ -224,7 +224,8 @@ sign_in_links = Table(
     Column("expires_time", BigInteger, nullable=False),
 )
 
-# Sessions of the console, by the SHA-256 of their cookie.
+# Sessions of the console, by the SHA-256 of their cookie. `browser` is "Firefox on Linux", without a version, or NULL
+# where that is not known. No address is kept.
 sessions = Table(
     "sessions",
     metadata,
@@ -232,6 +233,7 @@ sessions = Table(
     Column("user_id", ForeignKey("users.id"), nullable=False),
     Column("created_time", BigInteger, nullable=False),
     Column("last_seen_time", BigInteger, nullable=False),
+    Column("browser", String(64)),
     Index(None, "user_id"),
 )
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from audiences.store.schema import sessions
 
 
-def add(connection: Connection, digest: bytes, user_id: str, now: int) -> None:
+def add(connection: Connection, digest: bytes, user_id: str, now: int, browser: str | None) -> None:
     """Stores a session."""
-    connection.execute(insert(sessions).values(hash=digest, user_id=user_id, created_time=now, last_seen_time=now))
+    values = {"hash": digest, "user_id": user_id, "created_time": now, "last_seen_time": now, "browser": browser}
+    connection.execute(insert(sessions).values(values))
 
 
 def find(connection: Connection, digest: bytes) -> RowMapping | None:
     """The session whose cookie hashes to `digest`, or None."""
     return connection.execute(select(sessions).where(sessions.c.hash == digest)).mappings().first()
+
+
+def of_user(connection: Connection, user_id: str) -> list[RowMapping]:
+    """The sessions of the user, those that are over and not yet swept among them; the one used last comes first."""
+    newest = sessions.c.last_seen_time.desc(), sessions.c.created_time.desc(), sessions.c.hash
+    chosen = select(sessions).where(sessions.c.user_id == user_id).order_by(*newest)
+    return list(connection.execute(chosen).mappings())
 
 
 def touch(connection: Connection, digest: bytes, now: int) -> None:
@@ -26,6 +34,12 @@ def touch(connection: Connection, digest: bytes, now: int) -> None:
 def remove(connection: Connection, digest: bytes) -> None:
     """Removes that session."""
     connection.execute(delete(sessions).where(sessions.c.hash == digest))
+
+
+def remove_one_of(connection: Connection, user_id: str, digest: bytes) -> bool:
+    """Removes that session if it is the user's; whether it was."""
+    condition = and_(sessions.c.hash == digest, sessions.c.user_id == user_id)
+    return connection.execute(delete(sessions).where(condition)).rowcount == 1
 
 
 def remove_of(connection: Connection, user_id: str) -> int:
