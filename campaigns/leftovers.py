@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from audiences import clock, sweep
+from audiences import clock, leases, sweep
 from audiences.parts import CATALOG, opened_database
 from audiences.settings import Settings
 from audiences.store.database import Database
@@ -39,13 +39,16 @@ class Swept:
 
 
 def swept(data: Path) -> Swept:
-    """Sweeps the folder of a server that does nothing meanwhile, and looks into each corner of it."""
+    """Sweeps the folder of a server that does nothing meanwhile, and looks into each corner of it.
+
+    Nobody needs a hold then: those that could not be ended count as lapsed, and what they hold is stray.
+    """
     end = time.monotonic() + LETTING_GO_S
     while any((data / "spool").iterdir()) and time.monotonic() < end:
         time.sleep(0.01)
     with opened_database(Settings(data=data)) as database:
         store = FolderStore(data / "files")
-        strays = sweep.remove_stray_files(store, database, clock.now, age_s=0)
+        strays = sweep.remove_stray_files(store, database, lambda: clock.now() + leases.LEASE, age_s=0)
         used = referred_to(database)
     stored = {str(path.relative_to(data / "files")) for path in (data / "files").rglob("*") if path.is_file()}
     left = [*(f"spool/{path.name}" for path in (data / "spool").iterdir()), *spilled(data)]

@@ -163,6 +163,31 @@ def test_what_is_held_while_it_is_stored_stays_until_the_end_of_the_block(parts:
     assert not parts.files.exists(asyncio.run(hold()))
 
 
+@pytest.mark.parametrize(
+    ("ended_by", "stays"),
+    [(DiskFull("There is no room."), False), (NotReady("The catalog is away."), True), (OSError("I/O error"), True)],
+)
+def test_what_a_full_disk_cut_off_is_removed_though_its_hold_cannot_be_ended(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, ended_by: Exception, *, stays: bool
+) -> None:
+    """Else it would take its room for two hours more; but where nobody knows what was stored, nothing is removed."""
+
+    def full(_account: int) -> None:
+        raise DiskFull("The server has no room for its catalog.")
+
+    name = stored(parts)
+
+    async def hold() -> None:
+        async with parts.leases.growing(1) as add:
+            add(name)
+            monkeypatch.setattr(parts.database, "write", full)
+            raise ended_by
+
+    with pytest.raises(type(ended_by)):
+        asyncio.run(hold())
+    assert parts.files.exists(name) is stays
+
+
 def test_a_full_disk_keeps_nobody_from_reading_and_is_told_once(
     parts: Parts, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ import anyio.to_thread
 from sqlalchemy import Connection
 
 from audiences.clock import SECOND, Clock
-from audiences.errors import DiskFull
+from audiences.errors import DiskFull, NotReady, Refusal
 from audiences.store import audiences, reads
 from audiences.store.database import Database
 from audiences.store.files import FileStore, left_to_the_sweeper
@@ -62,11 +62,18 @@ class Leases:
     async def growing(self, account: int) -> AsyncIterator[Hold]:
         """Holds files that are stored for the account in the block, from the call with their name to the block's end.
 
-        Those that no row refers to by then are removed. The call blocks; it raises DiskFull.
+        Those that no row refers to by then are removed. The call blocks; it raises DiskFull. Where the block certainly
+        stored nothing, they are removed even if the hold cannot be ended: a full disk has no room to note that.
         """
         lease = Lease(self.database, account, self.clock)
-        async with self.kept(lease):
-            yield lease.add
+        try:
+            async with self.kept(lease):
+                yield lease.add
+        except NotReady:
+            raise
+        except Refusal:
+            await anyio.to_thread.run_sync(logged, "files_not_removed", partial(self.abandon, lease))
+            raise
 
     @asynccontextmanager
     async def kept(self, lease: Lease) -> AsyncIterator[None]:
@@ -91,6 +98,10 @@ class Leases:
     def let_go(self, lease: Lease) -> None:
         """Ends a hold, and removes the files that are of no use without it."""
         remove_unused(self.database, self.files, lease.end(), self.clock())
+
+    def abandon(self, lease: Lease) -> None:
+        """Removes what is still held of the files, unless somebody else wants it."""
+        remove_unused(self.database, self.files, lease.names, self.clock(), but=lease.id)
 
 
 @dataclass(frozen=True)
@@ -124,18 +135,22 @@ class Lease:
             reads.renew(connection, self.id, self.names, self.clock() + LEASE)
 
     def end(self) -> list[str]:
-        """Ends the hold; the names of its files."""
-        with self.database.write(self.account) as connection:
-            reads.remove(connection, self.id)
-            names = list(self.names)
-            self.names.clear()
-            return names
+        """Ends the hold; the names of its files, which it keeps where it could not be ended."""
+        names = list(self.names)
+        try:
+            with self.database.write(self.account) as connection:
+                reads.remove(connection, self.id)
+                self.names.clear()
+        except Exception:
+            self.names.update(names)
+            raise
+        return names
 
 
-def remove_unused(database: Database, files: FileStore, names: Collection[str], now: int) -> None:
-    """Removes those of the files that no row refers to and nobody holds, as far as that can be done now."""
+def remove_unused(database: Database, files: FileStore, names: Collection[str], now: int, *, but: str = "") -> None:
+    """Removes those of the files that no row refers to and nobody `but` that hold has, as far as can be done now."""
     with database.read() as connection:
-        used = audiences.objects_in_use(connection, names, now)
+        used = audiences.objects_in_use(connection, names, now, but=but)
     for name in set(names) - used:
         with left_to_the_sweeper():
             files.remove(name)

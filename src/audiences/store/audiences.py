@@ -204,9 +204,9 @@ def stored_bytes(connection: Connection, account: int) -> int:
     return sum(int(connection.execute(part).scalar_one()) for part in counted)
 
 
-def objects_in_use(connection: Connection, names: Collection[str], now: int) -> set[str]:
-    """Those of `names` that some row refers to, or that are being read; all others are rubbish."""
-    used = reads.held(connection, names, now)
+def objects_in_use(connection: Connection, names: Collection[str], now: int, *, but: str = "") -> set[str]:
+    """Those of `names` that some row refers to, or that are held by any hold `but` that; all others are rubbish."""
+    used = reads.held(connection, names, now, but=but)
     of_files = (audience_files.c.contacts_object, audience_files.c.rejects_object)
     columns = (*of_files, suppression_lists.c.object, drafts.c.object, uploads.c.object)
     for column in columns:

@@ -31,9 +31,9 @@ def remove(connection: Connection, read_id: str) -> list[str]:
     return list(connection.execute(delete(reads).where(reads.c.id == read_id).returning(reads.c.object)).scalars())
 
 
-def held(connection: Connection, names: Collection[str], now: int) -> set[str]:
-    """Those of `names` that a read holds: they must not be removed yet."""
-    wanted = and_(reads.c.object.in_(names), reads.c.lease_until > now)
+def held(connection: Connection, names: Collection[str], now: int, *, but: str = "") -> set[str]:
+    """Those of `names` that a hold has, another than `but`: they must not be removed yet."""
+    wanted = and_(reads.c.object.in_(names), reads.c.lease_until > now, reads.c.id != but)
     return set(connection.execute(select(reads.c.object).where(wanted)).scalars())
 
 
