@@ -33,11 +33,15 @@ OK, IN_PROGRESS = 200, 409
 
 @dataclass
 class Crashing:
-    """One data folder, and all that its clients know. `start_s` is the most that a start may take."""
+    """One data folder, and all that its clients know.
+
+    `start_s` is the most that a start may take; a kill comes within `load_s` of a start's end.
+    """
 
     folder: Path
     outcome: Outcome
     start_s: float
+    load_s: float
     key: str = ""
     audiences: list[Audience] = field(default_factory=list)
     slowest: float = 0.0
@@ -70,7 +74,7 @@ class Crashing:
             clients = Clients(server.url, self.key, chance.randrange(1 << 30))
             clients.audiences = self.audiences
             clients.begin(self.audiences)
-            time.sleep(chance.uniform(*UNDER_LOAD_S))
+            time.sleep(chance.uniform(UNDER_LOAD_S[0], self.load_s))
             server.process.kill()
             self.outcome.count("kills")
             clients.join()
@@ -123,11 +127,11 @@ class Crashing:
         self.lose(*found.wrong)
 
 
-def crash(outcome: Outcome, kills: int, start_s: float) -> None:
+def crash(outcome: Outcome, kills: int, start_s: float, load_s: float = UNDER_LOAD_S[1]) -> None:
     """So many kills on one data folder, and a last look at all that was ever acknowledged."""
     chance = random.Random(outcome.seed)
     with tempfile.TemporaryDirectory(prefix="crashes-") as name:
-        crashing = Crashing(Path(name), outcome, start_s)
+        crashing = Crashing(Path(name), outcome, start_s, load_s)
         crashing.key = new_keys(crashing.data)[0]
         for number in range(kills):
             crashing.round(number, chance)
