@@ -25,14 +25,14 @@ def later_ones(verdicts: Verdicts, most: int = MOST_LATER) -> pl.DataFrame | Non
     """
     phone, row = pl.col("phone"), pl.col("row")
     if verdicts.rows <= FEW_ROWS:
-        rows = pl.concat([EMPTY, *(each.select(EMPTY.columns) for each in verdicts)]).lazy()
+        rows = pl.concat([EMPTY, *(each[EMPTY.columns] for each in verdicts)]).lazy()
         rows = rows.filter(phone.is_not_null() & phone.is_duplicated())
     else:
         later = repeated(verdicts)
         if len(later) > most:
             return None
         there = phone.is_in(later.unique().implode())
-        rows = pl.concat([EMPTY, *(each.select(EMPTY.columns).filter(there) for each in verdicts)]).lazy()
+        rows = pl.concat([EMPTY, *(each[EMPTY.columns].filter(there) for each in verdicts)]).lazy()
     return collected(rows.with_columns(first=row.min().over("phone")).filter(row != pl.col("first")))
 
 

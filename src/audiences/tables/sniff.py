@@ -65,7 +65,7 @@ def _best(lines: Sequence[str], sample: str, phone_column: str, *, loose: bool =
         worth = _worth(head, phone_column)
         if worth > most or (worth == most and found.delimiter is None):
             best, most = (found, head), worth
-    assert best is not None  # noqa: S101 - there is one with any quotes
+    assert best is not None  # noqa: S101 - there is a candidate for any sample
     return best
 
 
@@ -88,26 +88,21 @@ def _is_like_a_phone(cell: str) -> bool:
 
 def _candidates(lines: Sequence[str], sample: str) -> Iterator[Dialect]:
     """The dialects that the sample, which consists of `lines`, may be in; the one without a delimiter is the last."""
-    hint = _HINT.fullmatch(lines[0]) if lines else None
+    hint, (quote, escape) = _HINT.fullmatch(lines[0]) if lines else None, _quoting(sample)
     if hint and hint[1] in DELIMITERS:
-        yield from (Dialect(hint[1], quote, escape) for quote, escape in _quotings(sample))
+        yield Dialect(hint[1], quote, escape)
         return
-    present = [delimiter for delimiter in DELIMITERS if delimiter in sample]
-    for quote, escape in _quotings(sample):
-        yield from (Dialect(delimiter, quote, escape) for delimiter in present)
-        yield Dialect(None, quote, escape)
+    yield from (Dialect(delimiter, quote, escape) for delimiter in DELIMITERS if delimiter in sample)
+    yield Dialect(None, quote, escape)
 
 
-def _quotings(text: str) -> Iterator[tuple[str, str]]:
+def _quoting(text: str) -> tuple[str, str]:
     """Quote and escape: the usual ones, unless the text clearly has others."""
     if '"' in text and not (_single_quoted(text) and _seldom_double_quoted(text)):
         odd = len(re.findall(r'\\"(?![,;\t|\r\n]|$)', text)) if '\\"' in text else 0
         doubled = len(re.findall(r'[^,;\t|\r\n]""', text)) if odd else 0
-        yield '"', ("\\" if odd > doubled else '"')
-    elif _single_quoted(text):
-        yield "'", "'"
-    else:
-        yield '"', '"'
+        return '"', ("\\" if odd > doubled else '"')
+    return ("'", "'") if _single_quoted(text) else ('"', '"')
 
 
 def _single_quoted(text: str) -> bool:
