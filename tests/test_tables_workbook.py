@@ -38,7 +38,7 @@ from audiences.errors import (
     WorkbookTooLarge,
 )
 from audiences.room import Room
-from audiences.tables import Bounds, workbook, workbook_child, workbook_keep
+from audiences.tables import Bounds, workbook, workbook_book, workbook_child, workbook_keep
 from audiences.tables.shapes import Wanted
 from audiences.tables.unpack import Content
 from audiences.tables.workbook_child import Question
@@ -409,6 +409,15 @@ def test_a_large_sheet_is_cut_and_gives_the_same_rows(make: Callable[[], bytes])
 def test_a_sheet_that_cannot_be_cut_safely_is_read_whole(pattern: bytes, text: bytes) -> None:
     data = changed(pattern, text)
     assert kept(data, memory_bytes=0) == (kept(data, memory_bytes=1 << 40)[0], 1)
+
+
+def test_a_sheet_is_cut_for_speed_unless_both_readers_would_read_much_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `sheet` makes has its texts beside the sheet, where each reader needs all of them; `inline` has none."""
+    monkeypatch.setattr(workbook_book, "WORTH_BYTES", 20_000)
+    expected = kept(inline(300), memory_bytes=1 << 40, slice_bytes=1 << 20)[0]
+    assert kept(inline(300), memory_bytes=1 << 40)[0] == expected
+    assert kept(inline(300), memory_bytes=1 << 40)[1] > 2
+    assert kept(sheet(numbered(300)), memory_bytes=1 << 40, slice_bytes=1_000) == (expected, 1)
 
 
 def test_a_cover_and_a_hidden_sheet_before_a_large_one_change_nothing() -> None:

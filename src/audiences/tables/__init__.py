@@ -9,8 +9,9 @@
     csv_careful     the reader for all others: lines, spans, cutting
                       a workbook
     workbook        asks a process of its own under limits, which workbook_start begins as workbook_child:
-                      workbook_parts, workbook_slices cut a large sheet, workbook_book reads, workbook_keep hands over;
-                      workbook_lease ends it where a sheet has far too many columns
+                      workbook_parts, workbook_slices cut a large sheet, workbook_book reads, workbook_keep hands over,
+                      the slices by two threads (ahead); workbook_lease ends it where a sheet has far too many
+                      columns
                       both
     records         which records are blank, and which have more cells than the header
     pieces          rows in pieces, those that there is room for kept to be gone through again

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Protocol, TypeVar
 
 import polars as pl
 
 from audiences.room import Room
+from audiences.tables.ahead import ahead
 from audiences.tables.shapes import Piece
 
 # Bytes of a file that make a piece: some hundred thousand rows of a customer list. Enough that what a piece costs
@@ -28,9 +26,6 @@ PIECE_CELLS = 800_000
 
 # Bytes that a cell takes beside its own.
 CELL_BYTES = 16
-
-# Pieces that are parsed while one is being worked on.
-AHEAD = 2
 
 Job = Callable[[], Piece]
 Result = TypeVar("Result")
@@ -122,20 +117,3 @@ class Pieces:
         self.kept.clear()
         self.room.give_back(self.taken)
         self.taken = 0
-
-
-def ahead(calls: Iterable[Callable[[], Result]]) -> Iterator[Result]:
-    """What the calls return, in their order, a few of them under way at once in threads; a single one needs none."""
-    coming = iter(calls)
-    first = list(islice(coming, AHEAD))
-    if len(first) < AHEAD:
-        yield from (call() for call in first)
-        return
-    with ThreadPoolExecutor(AHEAD, "pieces") as threads:
-        begun = deque(map(threads.submit, first))
-        try:
-            while begun:
-                yield begun.popleft().result()
-                begun.extend(map(threads.submit, islice(coming, AHEAD - len(begun))))
-        finally:
-            threads.shutdown(cancel_futures=True)

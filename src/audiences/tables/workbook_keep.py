@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import importlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
+from audiences.tables.ahead import ahead
 from audiences.tables.header import HEADER_WITHIN, MAX_COLUMNS
 from audiences.tables.sql import cells
 from audiences.tables.workbook_lease import lease
+from audiences.tables.workbook_parts import Volume
 from audiences.tables.workbook_slices import Slice, Unplain
 
 if TYPE_CHECKING:
     import polars as pl
     from fastexcel import ExcelReader, ExcelSheet
+
+# Slices that are cut while two others are being read.
+CUT_AHEAD = 1
 
 
 @dataclass(frozen=True)
@@ -56,47 +63,82 @@ def whole(sheet: ExcelSheet, path: Path) -> Kept:
     return Kept((path,), 0, sheet.width)
 
 
-def sliced(reader: ExcelReader, slices: list[Slice], stem: Path) -> Kept:
-    """A sheet that was cut into the sheets of `reader`.
+def sliced(volumes: Iterable[Volume], stem: Path) -> Kept:
+    """A sheet that was cut into `volumes`, which go once they are read: two at a time, while the next is being cut.
 
     Raises: TooWide; Unplain, where the rows are not numbered as they seemed.
     """
     files: list[Path] = []
     written, width, left = 0, 0, None
-    for place, (piece, sheet) in enumerate(_loaded(reader, slices)):
-        _check(sheet)
-        marker = 1 if piece.before else 0
-        if sheet.height > piece.last - piece.before + marker:
-            raise Unplain
-        if sheet.height == marker:
-            continue
-        at = [column.absolute_index for column in sheet.available_columns()]
-        left, width = at[0] if left is None and place == 0 else left or 0, max(width, at[-1] + 1)
-        files.append(stem.with_suffix(f".{place}.arrow"))
-        texts = _texts(sheet, [f"c{index + 1}" for index in at])
-        # Blank rows at the end of a slice are not read; the next file makes up for them.
-        _write(_padded(texts[marker:], piece.before - written if marker else 0), files[-1])
-        written = piece.before + sheet.height - marker
+    with lease():
+        for place, (piece, sheet) in enumerate(ahead(_loads(volumes), CUT_AHEAD)):
+            _check(sheet)
+            marker = 1 if piece.before else 0
+            if sheet.height > piece.last - piece.before + marker:
+                raise Unplain
+            if sheet.height == marker:
+                continue
+            at = [column.absolute_index for column in sheet.available_columns()]
+            left, width = at[0] if left is None and place == 0 else left or 0, max(width, at[-1] + 1)
+            files.append(stem.with_suffix(f".{place}.arrow"))
+            texts = _texts(sheet, [f"c{index + 1}" for index in at])
+            # Blank rows at the end of a slice are not read; the next file makes up for them.
+            _write(_padded(texts[marker:], piece.before - written if marker else 0), files[-1])
+            written = piece.before + sheet.height - marker
+            del sheet
     kept = Kept(tuple(files), 0, width)
     return _trimmed(kept, width if left is None else left)
 
 
-def _loaded(reader: ExcelReader, slices: list[Slice]) -> Iterator[tuple[Slice, ExcelSheet]]:
-    """Each slice with its sheet; the next is parsed, which needs no lock of Python's, while one is being used."""
-    with ThreadPoolExecutor(1) as thread:
-        ahead: Future[ExcelSheet] | None = None
-        for place, piece in enumerate(slices):
-            sheet = (ahead or thread.submit(load, reader, place, from_first_row=not piece.before)).result()
-            if place + 1 < len(slices):
-                ahead = thread.submit(load, reader, place + 1, from_first_row=False)
-            yield piece, sheet
-            del sheet
+def _loads(volumes: Iterable[Volume]) -> Iterator[Callable[[], tuple[Slice, ExcelSheet]]]:
+    """What gives each slice with its sheet, in any thread."""
+    for number, volume in enumerate(volumes):
+        if number == 0:
+            _import_ahead()
+        opened = Opened(volume)
+        yield from (partial(opened.load, place) for place in range(len(volume.slices)))
 
 
-def load(reader: ExcelReader, sheet: str | int, *, from_first_row: bool) -> ExcelSheet:
-    """The sheet as text, from row 1 on, or else from its first row that is not blank."""
+class Opened:
+    """A volume that is being read, one sheet at a time, in order."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self.turn = Lock()
+
+    def load(self, place: int) -> tuple[Slice, ExcelSheet]:
+        """A slice and its sheet. Behind the last one the volume is gone."""
+        piece = self.volume.slices[place]
+        with self.turn:
+            sheet = _load(self.reader, place, from_first_row=not piece.before)
+            if place + 1 == len(self.volume.slices):
+                del self.reader
+                self.volume.path.unlink()
+        return piece, sheet
+
+    @cached_property
+    def reader(self) -> ExcelReader:
+        """What reads it; it holds all that the slices share."""
+        import fastexcel
+
+        return fastexcel.read_excel(str(self.volume.path))
+
+
+def load(reader: ExcelReader, place: int) -> ExcelSheet:
+    """A sheet as text, from row 1 on."""
+    _import_ahead()
     with lease():
-        return reader.load_sheet(sheet, header_row=None, skip_rows=0 if from_first_row else None, dtypes="string")
+        return _load(reader, place, from_first_row=True)
+
+
+def _import_ahead() -> None:
+    """Importing takes a tenth of a second, in which the reader, once it parses, needs no lock of Python's."""
+    Thread(target=importlib.import_module, args=("polars",)).start()
+
+
+def _load(reader: ExcelReader, place: int, *, from_first_row: bool) -> ExcelSheet:
+    """The same, or else from its first row that is not blank. Most of it needs no lock of Python's."""
+    return reader.load_sheet(place, header_row=None, skip_rows=0 if from_first_row else None, dtypes="string")
 
 
 def _check(sheet: ExcelSheet) -> None:

@@ -1,4 +1,4 @@
-"""What an .xlsx archive says of its sheets, and a copy of it that has slices in place of one of them."""
+"""What an .xlsx archive says of its sheets, and copies of it that have slices in place of one of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 from zipfile import BadZipFile, ZipFile
@@ -26,12 +27,24 @@ _SHEETS = re.compile(rb"<sheets>.*</sheets>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Part:
-    """A sheet: its name, whether it is shown, the part of the archive that holds its cells, and that part's bytes."""
+    """A sheet: its name, whether it is shown, the part of the archive that holds its cells, and that part's bytes.
+
+    `shared_bytes` are those of what its values need beside it.
+    """
 
     name: str
     visible: bool
     path: str
     size: int
+    shared_bytes: int
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A workbook at `path` whose sheets are slices of another's, in order."""
+
+    path: Path
+    slices: tuple[Slice, ...]
 
 
 def listing(path: Path) -> list[Part]:
@@ -44,46 +57,69 @@ def listing(path: Path) -> list[Part]:
     except (BadZipFile, KeyError, Unplain, ET.ParseError, NotImplementedError, RuntimeError):
         return []
     targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}
+    shared_bytes = sum(size for name, size in sizes.items() if _is_shared(name))
     parts = []
     for sheet in workbook.iterfind("./{*}sheets/{*}sheet"):
         target = targets.get(next((value for key, value in sheet.items() if key.endswith("}id")), None), "")
         where = str(PurePosixPath("/xl") / target).removeprefix("/")
         visible = sheet.get("state", "visible") == "visible"
-        parts.append(Part(sheet.get("name", ""), visible, where, sizes.get(where, 0)))
+        parts.append(Part(sheet.get("name", ""), visible, where, sizes.get(where, 0), shared_bytes))
     return parts
 
 
-def slice_sheet(path: Path, part: Part, target: Path, slice_bytes: int) -> list[Slice]:
-    """The slices of the sheet `part`, which are the sheets of a new workbook at `target`, in order.
+def volumes(path: Path, part: Part, stem: Path, slice_bytes: int) -> Iterator[Volume]:
+    """The slices of the sheet `part`, in order, each in a new workbook beside `stem` as soon as it is cut.
 
-    One workbook for all of them, so that the shared strings are read once; stored, since it is read at once again.
+    Where what they share is larger than a slice, all of them are in one, so that it is read once.
 
     Raises: Unplain; zipfile's errors; OSError, where the file grows beyond what it may.
     """
-    with ZipFile(path) as old, ZipFile(target, "w") as new:
-        for member in old.infolist():
-            if PurePosixPath(member.filename).name.lower() in _SHARED:
-                with old.open(member) as source, new.open(member.filename, "w") as copy:
-                    shutil.copyfileobj(source, copy, PIECE_BYTES)
-        with old.open(part.path) as source:
-            slices = workbook_slices.cut(source, new, _names(), slice_bytes)
-        sheets = b"".join(
-            b'<sheet name="%d" sheetId="%d" r:id="slice%d"/>' % (at, at + 1, at) for at in range(len(slices))
-        )
-        relations = b"".join(_relation(at) for at in range(len(slices)))
-        new.writestr(_WORKBOOK, _replaced(_SHEETS, b"<sheets>" + sheets + b"</sheets>", _small(old, _WORKBOOK)))
-        new.writestr(
-            _RELATIONS,
-            _replaced(re.compile(rb"</Relationships>"), relations + b"</Relationships>", _small(old, _RELATIONS)),
-        )
-    return slices
+    together = part.shared_bytes > slice_bytes
+    with ZipFile(path) as old, old.open(part.path) as source:
+        rows = workbook_slices.rows(source, min(slice_bytes, PIECE_BYTES))
+        before = 0
+        for first in rows:
+            target = stem.with_suffix(f".{before}.xlsx")
+            slices = _bind(old, target, chain([first], rows), before, slice_bytes, together=together)
+            before = slices[-1].last
+            yield Volume(target, slices)
 
 
-def _names() -> Iterator[str]:
-    at = 0
-    while True:
-        yield f"xl/worksheets/slice{at}.xml"
-        at += 1
+def _bind(
+    old: ZipFile, target: Path, rows: Iterator[bytes], before: int, slice_bytes: int, *, together: bool
+) -> tuple[Slice, ...]:
+    """The next slice of the rows after number `before`, or all of them, in a new workbook; which they are.
+
+    Nothing in it is compressed, since it is read at once again.
+    """
+    slices: list[Slice] = []
+    with ZipFile(target, "w") as new:
+        for member in filter(lambda member: _is_shared(member.filename), old.infolist()):
+            with old.open(member) as source, new.open(member.filename, "w") as copy:
+                shutil.copyfileobj(source, copy, PIECE_BYTES)
+        for first in rows:
+            with new.open(f"xl/worksheets/slice{len(slices)}.xml", "w") as sheet:
+                slices.append(workbook_slices.write(sheet, chain([first], rows), before, slice_bytes))
+            before = slices[-1].last
+            if not together:
+                break
+        _name_sheets(old, new, len(slices))
+    return tuple(slices)
+
+
+def _name_sheets(old: ZipFile, new: ZipFile, count: int) -> None:
+    """Tells of so many slices where the old workbook tells of its sheets."""
+    sheets = b"".join(b'<sheet name="%d" sheetId="%d" r:id="slice%d"/>' % (at, at + 1, at) for at in range(count))
+    relations = b"".join(map(_relation, range(count)))
+    new.writestr(_WORKBOOK, _replaced(_SHEETS, b"<sheets>" + sheets + b"</sheets>", _small(old, _WORKBOOK)))
+    new.writestr(
+        _RELATIONS,
+        _replaced(re.compile(rb"</Relationships>"), relations + b"</Relationships>", _small(old, _RELATIONS)),
+    )
+
+
+def _is_shared(name: str) -> bool:
+    return PurePosixPath(name).name.lower() in _SHARED
 
 
 def _relation(at: int) -> bytes:
