@@ -202,7 +202,7 @@ def test_an_export_that_breaks_off_is_begun_again(behind: Client, faults: Faults
 
 
 HELD = """{"phone": "442079832100", "country": null, "line_type": null, "time_zones": [], "suppressed": true,
-    "suppressed_time": null, "contacts": [], "rejects": [], "cells": [], "more": false}"""
+    "suppressed_time": null, "contacts": [], "rejects": [], "cells": [], "more": false, "not_searched": []}"""
 CALLS: list[tuple[bytes, Callable[[Client], object], str, object]] = [
     (b"PUT /audiences/312345", lambda remote: remote.replace("312345", io.BytesIO(b"x")), '{"id": "312345"}', CREATED),
     (

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,9 @@ from audiences.store import uploads
 from audiences.store.files import RAW
 from audiences.upload_commands import app as uploads_app
 from conftest import plain_settings
+from console import signed_in
 from support import Client, Service, started
+from test_console_new import uploaded
 
 # A line above the header is in no contact and no reject: only what was sent has it.
 TITLE = "wombat quarterly list"
@@ -110,6 +113,25 @@ def test_with_an_erasure_all_of_the_account_s_go_and_nobody_else_s(start: Callab
         assert kept(service, client.account) == []
         assert kept(service, other.account) == [SHEET]
     assert len(stored_raw(service)) == 1
+
+
+def test_a_disclosure_names_what_lies_as_it_was_sent_and_was_not_looked_through(start: Callable[..., Service]) -> None:
+    service = start(keep_uploads_days=30)
+    with service.client(scopes=(READ, WRITE, PEOPLE)) as client, signed_in(service, client.account) as browser:
+        made = client.create(SHEET)
+        uploaded(browser, MORE, "under check.csv")
+        told = client.get("/contacts/442079832100")["data"]["not_searched"]
+        with service.client(scopes=(READ, WRITE, PEOPLE)) as other:
+            assert other.get("/contacts/442079832100")["data"]["not_searched"] == []
+        facts = [(one["kind"], one["audience"], one["sha256"], one["bytes"]) for one in told]
+        assert facts == [
+            ("upload", made.id, hashlib.sha256(SHEET).hexdigest(), len(SHEET)),
+            ("check", None, hashlib.sha256(MORE).hexdigest(), len(MORE)),
+        ]
+        lives = [datetime.fromisoformat(one["kept_until"]) - datetime.fromisoformat(one["sent_time"]) for one in told]
+        assert lives == [timedelta(days=30), timedelta(hours=1)]
+        assert client.http.delete("/contacts/442079832100").status_code == 200
+        assert client.get("/contacts/442079832100")["data"]["not_searched"] == []
 
 
 def test_the_sweeper_takes_none_that_a_row_refers_to(start: Callable[..., Service]) -> None:

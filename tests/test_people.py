@@ -125,7 +125,7 @@ def test_all_that_is_held_on_a_number_is_told_with_its_place_and_state(people: C
 
 
 def test_of_a_number_that_nobody_knows_the_answer_is_empty(people: Client) -> None:
-    nothing: dict[str, Any] = {"contacts": [], "rejects": [], "cells": [], "more": False}
+    nothing: dict[str, Any] = {"contacts": [], "rejects": [], "cells": [], "more": False, "not_searched": []}
     nothing |= {"suppressed": False, "suppressed_time": None}
     assert held(people, "4402079832100") == {
         "phone": "4402079832100",

@@ -207,6 +207,20 @@ class HeldCell(HeldRow, kw_only=True):
     text: str
 
 
+class HeldAsSent(Struct, kw_only=True):
+    """A file that lies as it was sent, in which nobody looked: what is below its header is in the rows, no more of it.
+
+    `kind` is `upload` for one that is kept beside its audience's rows, `check` for one under check in the console.
+    """
+
+    kind: Literal["upload", "check"]
+    audience: Annotated[Digits | None, Meta(description="None for a file under check: it is in no audience yet")]
+    sha256: str
+    bytes: Count
+    sent_time: Annotated[str, Meta(description="UTC", examples=["2025-10-01T09:10:00Z"])]
+    kept_until: Annotated[str, Meta(description="UTC", examples=["2025-10-31T09:10:00Z"])]
+
+
 class Held(Struct, kw_only=True):
     """All that the account holds on one number. What is known of a number without a country is None."""
 
@@ -220,6 +234,7 @@ class Held(Struct, kw_only=True):
     rejects: list[HeldReject]
     cells: list[HeldCell]
     more: Annotated[bool, Meta(description="There is more than these 1,000 rows and cells.")]
+    not_searched: list[HeldAsSent]
 
 
 class Erased(Struct, kw_only=True):

@@ -48,6 +48,7 @@ HELD: dict[str, Any] = {
     "rejects": [{**HELD_AT, "row": 4, "reason": "duplicate", "columns": {"phone1": "0044 20 7983 2100", "name": "A"}}],
     "cells": [{**HELD_AT, "row": 7, "column": "phone2", "text": "442079832100"}],
     "more": False,
+    "not_searched": [],
 }
 ERASED = {"audiences": 1, "contacts": 1, "rejects": 1, "cells": 1, "suppressed": False}
 

@@ -1,7 +1,7 @@
 """What an account holds on one number: found wherever it stands, and erased there.
 
 It is looked for in every stored file of the account: those of current audiences, of old versions, and of deleted
-audiences that can still be restored; and on the do-not-contact list.
+audiences that can still be restored; and on the do-not-contact list. What lies as it was sent is named (`as_sent`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from audiences.layout import Layout, Stored
 from audiences.leases import Hold
 from audiences.library import Library
 from audiences.models import Erased, Held, HeldCell, HeldContact, HeldReject
+from audiences.people import as_sent, spellings
 from audiences.people import rows as people_rows
-from audiences.people import spellings
 from audiences.people.erasure import Commit, Erasure, lost
 from audiences.people.rows import Sought, Source
 from audiences.sql import Query
@@ -96,6 +96,8 @@ class People:
         with self.engine.connection() as connection:
             country, line_type, time_zones = self.engine.plan.place_of(phone)
             since = self.suppressed_since(connection, account, phone)
+            with self.database.read() as catalog:
+                not_searched = as_sent.every(catalog, account, self.clock())
             found = Held(
                 phone=str(phone),
                 country=country,
@@ -107,6 +109,7 @@ class People:
                 rejects=[],
                 cells=[],
                 more=False,
+                not_searched=not_searched,
             )
             sought = Sought(phone, spellings.pattern(self.engine.plan.patterns, phone))
         for file in files:

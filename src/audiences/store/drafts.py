@@ -27,6 +27,12 @@ def listed(connection: Connection, account: int, user: str, since: int) -> list[
     return list(connection.execute(chosen).mappings())
 
 
+def every(connection: Connection, account: int, since: int) -> list[RowMapping]:
+    """Those of all of the account's users that were made after `since`, oldest first."""
+    chosen = select(drafts).where(drafts.c.account_id == account, drafts.c.created_time > since)
+    return list(connection.execute(chosen.order_by(drafts.c.created_time)).mappings())
+
+
 def count(connection: Connection, account: int, user: str, since: int) -> int:
     """How many drafts the user has that were made after `since`."""
     chosen = select(func.count()).select_from(drafts).where(of_user(account, user, since))
