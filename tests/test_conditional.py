@@ -85,7 +85,7 @@ def test_a_page_with_another_next_cursor_has_another_tag(client: Client) -> None
 
 
 def test_a_304_counts_as_a_read_and_tells_what_is_left(start: Callable[..., Service]) -> None:
-    with start(read_rate_limit=RateLimit(2, 60)).client() as client:
+    with start(read_rate_limit=RateLimit(2, 86_400)).client() as client:
         tag = client.http.get("/audiences").headers["etag"]
         again = client.http.get("/audiences", headers={"If-None-Match": tag})
         assert (again.status_code, "r=0" in again.headers["ratelimit"]) == (304, True)

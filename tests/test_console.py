@@ -280,7 +280,7 @@ def test_no_link_to_the_sign_in_page_leads_off_the_console(to: str) -> None:
 
 
 def test_too_many_tries_to_sign_in_are_refused_with_when_to_go_on(start: Callable[..., Service]) -> None:
-    service = start(sign_in_limit=RateLimit(2, 60))
+    service = start(sign_in_limit=RateLimit(2, 86_400))
 
     with stranger(service) as browser:
         answers = [sent(browser, "/console/sign-in", email="a@example.com", password="x") for _ in range(3)]

@@ -168,7 +168,7 @@ def test_a_secret_that_is_none_turns_nothing_on(service: Service, known: Somebod
 
 
 def test_tries_at_ones_own_password_are_limited(start: Callable[..., Service]) -> None:
-    service = start(sign_in_limit=RateLimit(2, 60))
+    service = start(sign_in_limit=RateLimit(2, 86_400))
     with signed_in(service) as browser:
         answers = [post(browser, f"{HOME}/codes/off", {"password": "x"}).status_code for _ in range(3)]
 
@@ -236,7 +236,7 @@ def test_sessions_of_others_are_neither_seen_nor_ended(service: Service, known: 
 
 
 def test_tries_at_the_password_that_ends_sessions_are_limited(start: Callable[..., Service]) -> None:
-    service = start(sign_in_limit=RateLimit(2, 86_400))  # a minute could turn meanwhile
+    service = start(sign_in_limit=RateLimit(2, 86_400))
     with signed_in(service) as browser:
         given = {"session": "every", "password": "x"}
         answers = [post(browser, f"{HOME}/sessions", given).status_code for _ in range(3)]
@@ -451,7 +451,7 @@ def test_an_open_browser_is_not_enough_to_take_its_owner_s_account(service: Serv
 
 
 def test_tries_with_a_false_link_use_up_nobody_s_sign_ins(start: Callable[..., Service]) -> None:
-    service = start(trusted_proxies=("127.0.0.1",), sign_in_limit=RateLimit(10, 60))
+    service = start(trusted_proxies=("127.0.0.1",), sign_in_limit=RateLimit(10, 86_400))
     user_id = new_user(service, service.account())
     user = service.parts.users.use_link(service.parts.users.link(user_id, "operator"), PASSWORD, None)
     with stranger(service) as browser:

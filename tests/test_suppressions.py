@@ -274,7 +274,7 @@ def test_a_removal_by_a_file_has_nothing_in_its_query(client: Client) -> None:
 
 
 def test_a_removal_counts_as_an_upload_as_an_addition_does(start: Callable[..., Service]) -> None:
-    with start(rate_limit=RateLimit(2, 60)).client() as client:
+    with start(rate_limit=RateLimit(2, 86_400)).client() as client:
         add(client, [ANN])
         remove(client, [ANN])
         assert client.http.delete("/suppressions", params={"phone": ANN}).status_code == 429
