@@ -8,13 +8,17 @@ import io
 import re
 import zipfile
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audiences import parquet
+from audiences.keys import PEOPLE, READ, WRITE
+from audiences.parquet import GROUP_BYTES, Extent
 from audiences.settings import MIB
 from support import Client, Made, Service
 
@@ -333,6 +337,44 @@ def test_wide_tables_are_written_in_smaller_groups(columns: int, rows: int) -> N
 def test_a_large_wide_table_is_written_in_fewer_groups(columns: int, rows: int, group: int) -> None:
     """Each column of each group takes memory until its file is whole: 430 MB of 300 MB of empty cells."""
     assert parquet.rows_in_group(columns, rows) == group
+
+
+@given(
+    pieces=st.lists(st.tuples(st.integers(1, 2000), st.integers(0, 30_000_000)), min_size=1, max_size=12),
+    columns=st.integers(1, 50),
+)
+def test_no_group_of_a_file_has_many_bytes_however_they_lie_in_it(pieces: list[tuple[int, int]], columns: int) -> None:
+    """Held against every place at which a group could begin, all rows of a piece counting alike."""
+    extent = Extent(columns)
+    for rows, size in pieces:
+        extent.add(rows, size)
+    group = extent.group
+    each = [size / rows for rows, size in pieces for _ in range(rows)]
+    upto = list(accumulate(each, initial=0.0))
+    most = max(upto[min(begin + group, len(each))] - upto[begin] for begin in range(len(each)))
+    assert most <= extent.most_bytes(group) + 1
+    assert most <= GROUP_BYTES + 2 or group == 1
+    assert extent.held_bytes + 1 >= most
+
+
+@pytest.mark.embedded
+def test_rows_of_long_cells_lie_in_small_groups_and_can_be_read_and_erased(start: Callable[..., Service]) -> None:
+    """900 MB of cells of 50 KB took 3.4 GB to write, as one group, and nothing could be read of it."""
+    note = "lorem ipsum " * 5_000
+    rows = "".join(f"44207983{number},{number} {note}\n" for number in range(2_100, 2_700))
+    service = start(memory_limit=256 * MIB)
+    with service.client(scopes=(READ, WRITE, PEOPLE)) as client, duckdb.connect() as engine:
+        made = client.create("phone1,note\n" + rows)
+        (stored,) = service.parts.settings.data.rglob("contacts-*")
+        groups = engine.execute(
+            "SELECT DISTINCT row_group_id, row_group_num_rows, row_group_bytes FROM parquet_metadata(?)", [str(stored)]
+        ).fetchall()
+        assert sum(rows for _, rows, _ in groups) == 600
+        assert max(size for _, _, size in groups) <= 1.1 * GROUP_BYTES
+        text = client.http.get(f"/audiences/{made.id}/contacts", headers={"Accept": "text/csv"}).text
+        assert text.count(note) == 600
+        assert client.http.delete("/contacts/442079832100").status_code == 200
+        assert made.report["accepted"] == 599
 
 
 @pytest.mark.embedded

@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 
 from audiences import duplicates, phones
+from audiences.parquet import Extent
 from audiences.room import Room
 from audiences.set_aside import Against, Aside, in_engine, relate, set_aside, told
 from audiences.verdicts import Verdicts
@@ -17,7 +18,7 @@ ROWS = 20_000
 
 def of_few_numbers(folder: Path, room: int = 1 << 24) -> Verdicts:
     """Verdicts on rows that have each of a thousand numbers again and again."""
-    verdicts = Verdicts(folder, Room(room))
+    verdicts = Verdicts(folder, Room(room), Extent(1))
     for first in range(0, ROWS, ROWS // 4):
         rows = pl.int_range(first, first + ROWS // 4, eager=True)
         said = pl.DataFrame({"phone": 442079832100 + rows % 1000, "place": 7, "reason": None}, schema=phones.VERDICT)

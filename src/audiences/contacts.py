@@ -145,7 +145,7 @@ def write(
     keeping: Keeping, places: Places, verdicts: Verdicts, aside: Aside, contacts: Path, rejects: Path
 ) -> tuple[int, int]:
     """Writes the accepted rows and all others, each in file order; how many there were of both."""
-    columns, rows = len(keeping.plan.stored), verdicts.rows
+    group = verdicts.extent.group
 
     def parted(number: int, piece: Piece) -> tuple[pl.DataFrame, pl.DataFrame]:
         verdict = verdicts.piece(number)
@@ -158,8 +158,8 @@ def write(
         )
 
     with ExitStack() as stack:
-        accepted = stack.enter_context(ParquetFile(contacts, columns, rows))
-        refused = stack.enter_context(ParquetFile(rejects, columns, rows))
+        accepted = stack.enter_context(ParquetFile(contacts, group))
+        refused = stack.enter_context(ParquetFile(rejects, group))
         for good, bad in keeping.table.pieces.again(parted):
             accepted.add(good)
             refused.add(bad)

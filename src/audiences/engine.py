@@ -21,9 +21,10 @@ import anyio
 import anyio.to_thread
 import duckdb
 
-from audiences import disk, numbering, parquet
+from audiences import disk, numbering
 from audiences.errors import DiskFull, EngineFull
 from audiences.known import Known
+from audiences.parquet import Extent
 from audiences.room import Room
 from audiences.settings import MIB, Settings
 from audiences.turns import Turn, Turns
@@ -48,7 +49,7 @@ DUCKDB_SHARE = 0.45
 # Shares of the limit for what all uploads together keep of their files until they are written.
 PIECES_SHARE, VERDICTS_SHARE = 0.35, 0.2
 
-# Share of the limit that may go into writing one upload (`parquet.held_bytes`). What takes more than an ordinary one
+# Share of the limit that may go into writing one upload (`Extent.held_bytes`). What takes more than an ordinary one
 # does is written one at a time.
 WRITING_SHARE = 0.6
 ORDINARY_BYTES = 128 * MIB
@@ -179,16 +180,18 @@ class Engine:
         finally:
             cursor.close()
 
-    def writing(self, columns: int, rows: int) -> AbstractContextManager[object]:
-        """What is to be held while so many rows of so many columns are written."""
-        return self.broad_turn if parquet.held_bytes(columns, rows) > ORDINARY_BYTES else nullcontext()
+    def writing(self, extent: Extent) -> AbstractContextManager[object]:
+        """What is to be held while such a table is written. Raises as `check_writable` does."""
+        self.check_writable(extent)
+        return self.broad_turn if extent.held_bytes > ORDINARY_BYTES else nullcontext()
 
-    def check_writable(self, columns: int, rows: int) -> None:
-        """Raises EngineFull where so many rows of so many columns take more memory to write than there is."""
-        if parquet.held_bytes(columns, rows) > self.writing_bytes:
+    def check_writable(self, extent: Extent) -> None:
+        """Raises EngineFull where such a table takes more memory to write than there is."""
+        if extent.held_bytes > self.writing_bytes:
             raise EngineFull(
-                f"The file has {columns:,} columns and more than {rows - 1:,} rows, which takes more memory than there "
-                "is. Split it, or leave out the columns that the campaign does not need.",
+                f"The file has {extent.columns:,} columns and at least {extent.rows:,} rows, "
+                f"of which {extent.group:,} have up to {extent.most_bytes(extent.group):,} bytes: that takes more "
+                "memory than there is. Split it, or leave out the columns that the campaign does not need.",
                 headers={"Retry-After": "60"},
             )
 

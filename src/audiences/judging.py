@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from audiences.layout import PHONE_COLUMNS, Layout, Stored
 from audiences.models import Check, CheckWithSamples
 from audiences.names import check_name
 from audiences.pages import Filters
+from audiences.parquet import Extent
 from audiences.regions import check_region
 from audiences.reports import FileRecord
 from audiences.set_aside import Against
@@ -117,15 +117,15 @@ class Judge:
         from audiences.set_aside import set_aside
 
         reading = verdicts.Reading(self.engine.plan, wanted.default_region, table.exact_numbers)
-        columns = len(table.columns)
-        said = verdicts.Verdicts(upload.folder, self.engine.verdict_room, partial(self.engine.check_writable, columns))
+        extent, room = Extent(len(table.columns)), self.engine.verdict_room
+        said = verdicts.Verdicts(upload.folder, room, extent, self.engine.check_writable)
         try:
             with tracing.span("read"):
                 verdicts.judge(table, reading, said, steps.step)
             with steps.traced("deduplicate"):
                 aside = set_aside(connection, said, against)
             plan = layout.plan(table.columns, table.phone)
-            with self.engine.writing(columns, said.rows), steps.traced("write"):
+            with self.engine.writing(extent), steps.traced("write"):
                 keeping = contacts.Keeping(
                     table, plan, upload.folder, other_phones(table), reading, self.engine.plan.places
                 )

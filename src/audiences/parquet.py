@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from queue import Full, Queue
 from types import TracebackType
@@ -27,6 +30,11 @@ CELLS_IN_LARGE_GROUP = 2 * 2048 * 2048
 # Bytes of memory that a cell takes in a group that is being written, beside its own (measured).
 CELL_BYTES = 20
 
+# Bytes of rows, as they lie in memory, that a group has at most, about: of a list of people ROW_GROUP rows have ten
+# million. And how many times they are there while Polars writes: it gathers a group while it encodes others (measured).
+GROUP_BYTES = 16 * 1024 * 1024
+WRITTEN_TIMES = 8
+
 # Bytes of a column that are unpacked together: the least that a page of contacts has to read.
 PAGE_BYTES = 128 * 1024
 
@@ -45,9 +53,63 @@ WAITING = 1
 PATIENCE_S = 0.1
 
 
-def options(columns: int, rows: int) -> str:
-    """How DuckDB writes Parquet of so many columns of a file's own and so many rows."""
-    parquet = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows_in_group(columns, rows)}"
+@dataclass
+class Extent:
+    """How large a table is: its columns, and of each piece of it the rows, and their bytes as they lie in memory."""
+
+    columns: int
+    rows: int = 0
+    pieces: list[tuple[int, int]] = field(default_factory=list)
+    heaviest: float = 0.0
+
+    def add(self, rows: int, size: int) -> None:
+        """Takes the next piece."""
+        self.rows += rows
+        if rows:
+            self.pieces.append((rows, size))
+            self.heaviest = max(self.heaviest, size / rows)
+
+    @property
+    def group(self) -> int:
+        """Rows of a group of its files: as many as of any such table, or fewer where these are too many bytes.
+
+        A file of too many groups would take more memory than one of large groups does.
+        """
+        group, least = rows_in_group(self.columns, self.rows), max(1, self.rows * self.columns // MOST_CHUNKS)
+        while group > least and self.most_bytes(group) > GROUP_BYTES:
+            group = max(group // 2, least)
+        return group
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of memory, about, that it takes to write all of it to two files."""
+        group = self.group
+        groups = -(-self.rows // group) + 1
+        cells = groups * CHUNK_BYTES + min(self.rows, 2 * group) * CELL_BYTES
+        return self.columns * cells + WRITTEN_TIMES * self.most_bytes(group)
+
+    def most_bytes(self, rows: int) -> int:
+        """Bytes of so many rows below each other, where they are most, or a bit more; rows of a piece count alike."""
+        if rows * self.heaviest <= GROUP_BYTES:
+            return int(rows * self.heaviest)
+        ends = [0, *accumulate(rows for rows, _ in self.pieces)]
+        sizes = [0, *accumulate(size for _, size in self.pieces)]
+
+        def up_to(row: int) -> float:
+            at = min(max(bisect_left(ends, row), 1), len(ends) - 1)
+            share = (min(row, ends[at]) - ends[at - 1]) / (ends[at] - ends[at - 1])
+            return sizes[at - 1] + share * (sizes[at] - sizes[at - 1])
+
+        if rows >= self.rows:
+            return sizes[-1]
+        begins = [begin for end in ends for begin in (end, end - rows) if 0 <= begin < self.rows]
+        return int(max(up_to(begin + rows) - up_to(begin) for begin in begins))
+
+
+def options(columns: int, rows: int, most: int = ROW_GROUP) -> str:
+    """How DuckDB writes Parquet of so many columns of a file's own and so many rows, at most so many in a group."""
+    group = min(most, rows_in_group(columns, rows))
+    parquet = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {group}"
     return parquet + (FOR_MANY_ROWS if rows > ROW_GROUP else "")
 
 
@@ -58,23 +120,16 @@ def rows_in_group(columns: int, rows: int = 0) -> int:
     return min(ROW_GROUP, max(1, usual, fewer) * VECTOR)
 
 
-def held_bytes(columns: int, rows: int) -> int:
-    """Bytes of memory, about, that it takes to write so many rows of so many columns to two files."""
-    group = rows_in_group(columns, rows)
-    groups = -(-rows // group) + 1
-    return columns * (groups * CHUNK_BYTES + min(rows, 2 * group) * CELL_BYTES)
-
-
 class ParquetFile:
-    """A Parquet file under way, of any number of frames with the same columns, in their order; about so many `rows`.
+    """A Parquet file under way, of any number of frames with the same columns, in their order; `group` rows a group.
 
     A single frame is written by the caller; of several each is compressed while the caller makes the next. There is no
     file at `path` where nothing was added. Raises what Polars raises of a disk, in `add` or at the end of the block.
     """
 
-    def __init__(self, path: Path, columns: int, rows: int) -> None:
+    def __init__(self, path: Path, group: int) -> None:
         self.path = path
-        self.group = rows_in_group(columns, rows)
+        self.group = group
         self.rows = 0
         self.first: pl.DataFrame | None = None
         self.queue: Queue[pl.DataFrame | None] = Queue(WAITING)

@@ -13,8 +13,12 @@ import polars as pl
 from audiences import phones
 from audiences.errors import Reason
 from audiences.numbering.frames import Plan
+from audiences.parquet import Extent
 from audiences.room import Room
 from audiences.tables import Piece, Table
+
+# How many times as many rows there are when it is asked again whether they can be written.
+CHECK_AGAIN = 1.1
 
 
 class Step(Protocol):
@@ -45,27 +49,35 @@ class Reading:
 class Verdicts:
     """A verdict for each row of each piece, with the columns of `phones.VERDICT`, and `row` Int64, in order.
 
-    They are kept in memory as far as there is room, else in files in `folder`. `rows` counts them; `check` is told of
-    each count, and raises a Refusal where there are too many.
+    They are kept in memory as far as there is room, else in files in `folder`. `extent` is that of the table so far;
+    `check` is told of it from time to time, and raises a Refusal where it is too large.
     """
 
     folder: Path
     room: Room
-    check: Callable[[int], None] = lambda _rows: None
-    rows: int = 0
+    extent: Extent
+    check: Callable[[Extent], None] = lambda _extent: None
     blank_rows: int = 0
+    check_from: int = 0
     pieces: list[Said | Path] = field(default_factory=list)
     taken: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.extent.rows
 
     @property
     def are_in_memory(self) -> bool:
         """Whether all of them are."""
         return not any(isinstance(piece, Path) for piece in self.pieces)
 
-    def add(self, rows: pl.Series, verdicts: pl.DataFrame) -> None:
-        """Takes those of the next piece, and the numbers of its rows."""
-        self.rows += verdicts.height
-        self.check(self.rows)
+    def add(self, rows: pl.Series, verdicts: pl.DataFrame, size: int = 0) -> None:
+        """Takes those of the next piece, which has `size` bytes in memory, and the numbers of its rows."""
+        self.extent.add(verdicts.height, size)
+        if self.extent.rows >= self.check_from:
+            self.check(self.extent)
+            self.check_from = int(self.extent.rows * CHECK_AGAIN)
         said = Said.of(rows, verdicts)
         if self.room.take(said.size):
             self.taken += said.size
@@ -145,7 +157,7 @@ def judge(table: Table, reading: Reading, verdicts: Verdicts, step: Step) -> Non
             return
         piece, said = made
         verdicts.blank_rows += piece.blank_rows
-        verdicts.add(piece.frame["row"], said)
+        verdicts.add(piece.frame["row"], said, int(piece.frame.estimated_size()))
 
 
 def of_piece(piece: Piece, phone: int, reading: Reading) -> pl.DataFrame:

@@ -22,7 +22,7 @@ from audiences.sql import Query
 # the pieces of all exports together fit into the engine's memory.
 PIECE_ROWS = 2 * 122_880
 PIECE_CELLS = 10 * PIECE_ROWS
-PIECE_BYTES = 128 * 1024**2
+PIECE_BYTES = 32 * 1024**2
 
 # The first piece has this part of a whole one, so that the first byte is out soon.
 FIRST_SHARE = 30

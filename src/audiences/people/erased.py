@@ -100,7 +100,7 @@ def write_contacts(
         columns = f"* REPLACE ({', '.join(cells)})"
     source = f"read_parquet({query.bind(str(stored.path))})"
     select = f"SELECT {columns} FROM {source} WHERE NOT {people_rows.of_number(stored, sought, query)}"
-    copy(connection, select, query, parquet.options(len(stored.layout.stored), rows), target)
+    copy(connection, select, query, options(connection, stored, rows), target)
 
 
 def write_rejects(connection: DuckDBPyConnection, source: Source, sought: Sought, rows: int, target: Path) -> None:
@@ -109,7 +109,14 @@ def write_rejects(connection: DuckDBPyConnection, source: Source, sought: Sought
     query = Query()
     path = query.bind(str(source.rejects.path))
     select = f"SELECT * FROM read_parquet({path}) WHERE NOT {people_rows.in_rejects(source, sought, query)}"
-    copy(connection, select, query, parquet.options(len(source.rejects.layout.stored), rows), target)
+    copy(connection, select, query, options(connection, source.rejects, rows), target)
+
+
+def options(connection: DuckDBPyConnection, stored: Stored, rows: int) -> str:
+    """How so many rows of a stored file are written anew: in groups no larger than its own, for which there is room."""
+    query = "SELECT max(row_group_num_rows) FROM parquet_metadata(?)"
+    ((most,),) = connection.execute(query, [str(stored.path)]).fetchall()
+    return parquet.options(len(stored.layout.stored), rows, most)
 
 
 def copy(connection: DuckDBPyConnection, select: str, query: Query, options: str, target: Path) -> None:
