@@ -44,7 +44,7 @@ MIN_PLACES = 2
 
 # What DuckDB counts and keeps to; the rest of the limit is for what it does not count (buffers of its CSV reader and
 # Parquet writers) and for the process itself, so that all of it together keeps to the setting.
-DUCKDB_SHARE = 0.45
+DUCKDB_SHARE = 0.43
 
 # Shares of the limit for what all uploads together keep of their files until they are written.
 PIECES_SHARE, VERDICTS_SHARE = 0.35, 0.2
