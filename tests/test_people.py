@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,7 +30,7 @@ from audiences.library import Library
 from audiences.models import CheckWithSamples, Held
 from audiences.parquet import ROW_GROUP
 from audiences.parts import Parts
-from audiences.people import Kept, People, spellings
+from audiences.people import Everything, People, spellings
 from audiences.set_aside import Against
 from audiences.store import audit, reads
 from audiences.store.files import FolderStore
@@ -514,11 +514,11 @@ def test_disclosures_leave_a_place_to_the_uploads_of_others(tmp_path: Path) -> N
 
         begun, go_on = threading.Event(), threading.Event()
 
-        def held(self, account: int, phone: int, files: Sequence[Kept]) -> Held:
+        def held(self, account: int, phone: int, there: Everything) -> Held:
             """See People."""
             self.begun.set()
             assert self.go_on.wait(30)
-            return super().held(account, phone, files)
+            return super().held(account, phone, there)
 
     def paused(parts: Parts) -> Parts:
         return replace(parts, people=Paused(parts.library, parts.suppressions, clock.now, parts.people.spool))
@@ -569,12 +569,12 @@ class Late(People):
 
     act: Callable[[], None] | None = None
 
-    def held(self, account: int, phone: int, files: Sequence[Kept]) -> Held:
+    def held(self, account: int, phone: int, there: Everything) -> Held:
         """See People."""
         act, self.act = self.act, None
         if act is not None:
             act()
-        return super().held(account, phone, files)
+        return super().held(account, phone, there)
 
 
 def test_a_disclosure_reads_what_it_found_though_it_is_erased_meanwhile_and_leaves_nothing(tmp_path: Path) -> None:

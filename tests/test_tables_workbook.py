@@ -38,9 +38,10 @@ from audiences.errors import (
     WorkbookTooLarge,
 )
 from audiences.room import Room
-from audiences.tables import Bounds, workbook, workbook_book, workbook_child, workbook_keep
+from audiences.tables import Bounds, workbook, workbook_book, workbook_child, workbook_keep, workbook_parts
 from audiences.tables.shapes import Wanted
 from audiences.tables.unpack import Content
+from audiences.tables.workbook_book import NotCut
 from audiences.tables.workbook_child import Question
 from audiences.tables.workbook_keep import Kept
 from test_tables_reading import BOUNDS, read
@@ -418,6 +419,53 @@ def test_a_sheet_is_cut_for_speed_unless_both_readers_would_read_much_more(monke
     assert kept(inline(300), memory_bytes=1 << 40)[0] == expected
     assert kept(inline(300), memory_bytes=1 << 40)[1] > 2
     assert kept(sheet(numbered(300)), memory_bytes=1 << 40, slice_bytes=1_000) == (expected, 1)
+
+
+def test_a_sheet_that_could_not_be_cut_for_speed_is_read_whole_by_another_process() -> None:
+    """What the first has read leaves memory behind, without which a sheet near the limit would not fit any more."""
+    data = inline(10)
+    cells = "".join(f'<row r="{at}"><c r="A{at}" t="n"><v>44207983{at:06}</v></c></row>' for at in range(2, 150_000))
+    head = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+    first = '<row r="1"><c r="A1" t="inlineStr"><is><t>phone1</t></is></c></row>'
+    xml = f"{head}{first}{cells}<!-- the last row --></sheetData></worksheet>".encode()
+    assert len(xml) > workbook_book.WORTH_BYTES
+    late = replaced(data, "xl/worksheets/sheet1.xml", xml)
+    with pytest.raises(NotCut):
+        kept(late, memory_bytes=1 << 40, slice_bytes=1 << 20)
+    assert len(read(late).rows) == 149_998
+
+
+def test_a_large_sheet_that_is_too_wide_leaves_nothing_behind() -> None:
+    head = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+    rows = "".join(f'<row r="{at}">{"<c><v>1</v></c>" * 2_001}</row>' for at in range(1, 400))
+    wide = replaced(inline(10), "xl/worksheets/sheet1.xml", f"{head}{rows}</sheetData></worksheet>".encode())
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "book").write_bytes(wide)
+        question = Question(f"{name}/book", name, "phone1", None, 0, 0, 0, 2 << 20)
+        assert workbook_child.read(question).trouble == "too_wide"
+        assert [path.name for path in Path(name).iterdir()] == ["book"]
+
+
+def test_slices_of_one_workbook_may_be_read_in_any_order(tmp_path: Path) -> None:
+    """Two threads wait for their turn, and either may get it."""
+    (tmp_path / "book").write_bytes(sheet(numbered(600)))
+    (part,) = workbook_parts.listing(tmp_path / "book")
+    (volume,) = workbook_parts.volumes(tmp_path / "book", part, tmp_path / "sheet", 11_000)
+    assert len(volume.slices) > 2
+    opened = workbook_keep.Opened(volume)
+    order = [0, *range(len(volume.slices) - 1, 0, -1)]
+    assert [opened.load(place)[0] for place in order] == [volume.slices[place] for place in order]
+    assert not volume.path.exists()
+
+
+def test_what_slices_share_is_counted_as_often_as_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "book").write_bytes(sheet(LIST))
+    before = workbook_parts.listing(tmp_path / "book")[0].shared_bytes
+    with zipfile.ZipFile(tmp_path / "book", "a") as archive:
+        for _ in range(3):
+            with pytest.warns(UserWarning, match="Duplicate name"):
+                archive.writestr("xl/sharedStrings.xml", b"x" * 1_000)
+    assert workbook_parts.listing(tmp_path / "book")[0].shared_bytes == before + 3_000
 
 
 def test_a_cover_and_a_hidden_sheet_before_a_large_one_change_nothing() -> None:

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +42,9 @@ BATCH_BYTES = 1 * MIB
 # Bytes that all uploads together may wait with to be handed over, shared by those that there are; but a small batch, as
 # it comes over the wire, may any of them.
 GATHERED_BYTES, LEAST_BATCH_BYTES = 16 * MIB, MIB // 16
+
+# Threads that parse batches, each for a millisecond or two, and wait for the spool's disk.
+PARSERS = 16
 
 # Bytes of bodies that are read whole that the server holds at once; but a small one may anybody send.
 HELD_BYTES, SMALL_BYTES = 64 * MIB, MIB // 16
@@ -85,8 +89,13 @@ class Inbox:
         self.settings = settings
         self.metrics = metrics
         self.fetcher = fetcher
+        self.threads = ThreadPoolExecutor(PARSERS, "inbox")
         self.gathering = 0
         self.held = 0
+
+    def close(self) -> None:
+        """Ends its threads, once no body is received any more."""
+        self.threads.shutdown()
 
     @asynccontextmanager
     async def receive(self, request: Request, required: Sequence[str] = ()) -> AsyncIterator[Upload]:
@@ -132,7 +141,7 @@ class Inbox:
         try:
             limit = seconds(self.settings.receive_timeout_s, "The body took longer than")
             body = self.batches(partial(self.next_chunk, request), bound + FORM_OVERHEAD_BYTES)
-            async with limit, aclosing(body) as batches, Behind() as behind:
+            async with limit, aclosing(body) as batches, Behind(self.threads) as behind:
                 async for batch in batches:
                     await behind.run(feed, form, content, batch)
         finally:
@@ -152,35 +161,33 @@ class Inbox:
                     raise too_large(bound)
                 self.check_room(found.length or 0)
                 form.open_file(found.file_name)
-                async with aclosing(self.batches(found.next_chunk, bound)) as batches, Behind() as behind:
+                async with aclosing(self.batches(found.next_chunk, bound)) as batches, Behind(self.threads) as behind:
                     async for batch in batches:
-                        await behind.run(take, form, batch)
+                        await behind.run(form.take, memoryview(batch))
         finally:
             form.close()
         log("fetched", bytes=form.file_bytes, milliseconds=round((time.perf_counter() - begun) * 1000, 1))
 
     async def batches(
         self, next_chunk: Callable[[], Awaitable[tuple[bytes, bool]]], limit: int
-    ) -> AsyncGenerator[list[bytes], None]:
+    ) -> AsyncGenerator[bytearray, None]:
         """What comes, about `BATCH_BYTES` at once, under a limit of bytes and that of the disk."""
-        gathered: list[bytes] = []
-        waiting, total, checked = 0, 0, 0
+        gathered, total, checked = bytearray(), 0, 0
         more = True
         self.gathering += 1
         try:
             while more:
                 chunk, more = await next_chunk()
-                gathered.append(chunk)
-                waiting += len(chunk)
+                gathered += chunk
                 total += len(chunk)
                 if total > limit:
                     raise too_large(self.settings.max_upload_bytes)
                 if total - checked > DISK_CHECK_BYTES:
                     checked = total
                     self.check_room(0)
-                if waiting >= self.batch_bytes() or (waiting and not more):
+                if len(gathered) >= self.batch_bytes() or (gathered and not more):
                     yield gathered
-                    gathered, waiting = [], 0
+                    gathered = bytearray()
         finally:
             self.gathering -= 1
 
@@ -235,12 +242,13 @@ class Behind:
     """One call at a time in a thread, while the caller goes on: here, a batch is parsed while the next one arrives.
 
     It is handed over at once. By `anyio` it would take three turns of the event loop, in each of which more of the body
-    is read: a millisecond, a hundred times in a body of 100 MB.
+    is read: a millisecond, a hundred times in a body of 100 MB. The `threads` are for nothing else.
 
     `run` returns when the call before is over, and raises what that one raised; leaving the block waits for the last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self.threads = threads
         self.call: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -249,7 +257,7 @@ class Behind:
     async def run(self, work: Callable[..., None], *arguments: object) -> None:
         """Starts a call, once the one before is over."""
         await self.done()
-        self.call = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+        self.call = asyncio.get_running_loop().run_in_executor(self.threads, work, *arguments)
 
     async def done(self) -> None:
         """Returns when no call is under way."""
@@ -266,18 +274,11 @@ class Behind:
             self.call.exception()
 
 
-def feed(form: Form, content: Mapping[str, hashlib._Hash], batch: Sequence[bytes]) -> None:
+def feed(form: Form, content: Mapping[str, hashlib._Hash], batch: bytearray) -> None:
     """One batch of the body to the form and to the digests over the whole content."""
-    together = b"".join(batch)
     for running in content.values():
-        running.update(together)
-    form.feed(together)
-
-
-def take(form: Form, batch: Sequence[bytes]) -> None:
-    """One batch of a file to the form."""
-    for chunk in batch:
-        form.take(chunk)
+        running.update(batch)
+    form.feed(bytes(batch))
 
 
 async def while_connected(request: Request, work: Coroutine[object, object, None]) -> None:

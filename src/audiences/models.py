@@ -208,7 +208,7 @@ class HeldCell(HeldRow, kw_only=True):
 
 
 class HeldAsSent(Struct, kw_only=True):
-    """A file that lies as it was sent, in which nobody looked: what is below its header is in the rows, no more of it.
+    """A file that lies as it was sent, in which nobody looked.
 
     `kind` is `upload` for one that is kept beside its audience's rows, `check` for one under check in the console.
     """
@@ -233,7 +233,7 @@ class Held(Struct, kw_only=True):
     contacts: list[HeldContact]
     rejects: list[HeldReject]
     cells: list[HeldCell]
-    more: Annotated[bool, Meta(description="There is more than these 1,000 rows and cells.")]
+    more: Annotated[bool, Meta(description="There is more than these 1,000 rows and cells, or files.")]
     not_searched: list[HeldAsSent]
 
 

@@ -118,7 +118,7 @@ def opened_parts(settings: Settings, now: Clock = clock.now) -> Iterator[Parts]:
         identity = check_owner(files, database)
         library = Library(database, files, engine, now)
         suppressions = Suppressions(database, files, engine, now)
-        inbox = Inbox(spool, settings, metrics, Fetcher(settings))
+        inbox = stack.enter_context(closing(Inbox(spool, settings, metrics, Fetcher(settings))))
         yield Parts(
             settings=settings,
             database=database,

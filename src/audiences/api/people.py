@@ -32,9 +32,9 @@ async def get_contact(call: Call) -> Reply:
     """All that the account holds on a number."""
     people = call.parts.people
     phone = await anyio.to_thread.run_sync(read_phone, call)
-    files_of = partial(people.kept, account=call.account)
-    async with people.turn(call.account, "disclosure"), call.parts.leases.held(call.account, files_of) as files:
-        held = await call.parts.engine.run(Turn(call.account, ALL_FILES), people.held, call.account, phone, files)
+    everything = partial(people.everything, account=call.account)
+    async with people.turn(call.account, "disclosure"), call.parts.leases.held(call.account, everything) as there:
+        held = await call.parts.engine.run(Turn(call.account, ALL_FILES), people.held, call.account, phone, there)
     return answer.found("Contact retrieved", held)
 
 

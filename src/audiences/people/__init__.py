@@ -26,7 +26,7 @@ from audiences.engine import MovedAway
 from audiences.layout import Layout, Stored
 from audiences.leases import Hold
 from audiences.library import Library
-from audiences.models import Erased, Held, HeldCell, HeldContact, HeldReject
+from audiences.models import Erased, Held, HeldAsSent, HeldCell, HeldContact, HeldReject
 from audiences.people import as_sent, spellings
 from audiences.people import rows as people_rows
 from audiences.people.erasure import Commit, Erasure, lost
@@ -67,6 +67,14 @@ class Kept:
         return where | {"file": self.row["position"], "row": number}
 
 
+@dataclass(frozen=True)
+class Everything:
+    """Where a number may stand: files that are looked through, and others that are not."""
+
+    files: Sequence[Kept]
+    not_searched: Sequence[HeldAsSent]
+
+
 class People:
     """The people in one catalog, by their numbers."""
 
@@ -91,13 +99,16 @@ class People:
         names = [row[kind] for row in rows for kind in ("contacts_object", "rejects_object") if row[kind] is not None]
         return [Kept(row, self.files) for row in rows], names
 
-    def held(self, account: int, phone: int, files: Sequence[Kept]) -> Held:
-        """All that the account holds on the number; at most `MAX_ROWS` rows and cells of the files. Raises NotReady."""
+    def everything(self, connection: Connection, account: int) -> tuple[Everything, list[str]]:
+        """All of the account as it is at that moment, and the names of what is stored of the files."""
+        files, names = self.kept(connection, account)
+        return Everything(files, as_sent.every(connection, account, self.clock(), MAX_ROWS + 1)), names
+
+    def held(self, account: int, phone: int, there: Everything) -> Held:
+        """All that the account holds on the number; at most `MAX_ROWS` rows and cells, and files. Raises NotReady."""
         with self.engine.connection() as connection:
             country, line_type, time_zones = self.engine.plan.place_of(phone)
             since = self.suppressed_since(connection, account, phone)
-            with self.database.read() as catalog:
-                not_searched = as_sent.every(catalog, account, self.clock())
             found = Held(
                 phone=str(phone),
                 country=country,
@@ -109,10 +120,10 @@ class People:
                 rejects=[],
                 cells=[],
                 more=False,
-                not_searched=not_searched,
+                not_searched=list(there.not_searched[:MAX_ROWS]),
             )
             sought = Sought(phone, spellings.pattern(self.engine.plan.patterns, phone))
-        for file in files:
+        for file in there.files:
             if found.more:
                 break
             try:
@@ -120,6 +131,7 @@ class People:
                     add_rows(connection, file, sought, found)
             except (MovedAway, FileNotFoundError) as error:
                 raise lost(file, error) from None
+        found.more |= len(there.not_searched) > MAX_ROWS
         return found
 
     def is_valid(self, phone: int) -> bool:

@@ -13,14 +13,13 @@ from audiences.models import HeldAsSent
 from audiences.store import drafts, uploads
 
 
-def every(connection: Connection, account: int, now: int) -> list[HeldAsSent]:
-    """All of it that is not over, at `now` in milliseconds."""
-    kept = [
-        of(row, "upload", str(row["audience_id"]), row["expires_time"])
-        for row in uploads.every(connection, account, now)
+def every(connection: Connection, account: int, now: int, limit: int) -> list[HeldAsSent]:
+    """All of it that is not over, at `now` in milliseconds; at most so many files, those under check first."""
+    checked = [
+        of(row, "check", None, row["created_time"] + LIFE) for row in drafts.every(connection, account, now - LIFE)
     ]
-    checked = drafts.every(connection, account, now - LIFE)
-    return kept + [of(row, "check", None, row["created_time"] + LIFE) for row in checked]
+    kept = uploads.every(connection, account, now, max(0, limit - len(checked)))
+    return checked[:limit] + [of(row, "upload", str(row["audience_id"]), row["expires_time"]) for row in kept]
 
 
 def of(row: RowMapping, kind: Literal["upload", "check"], audience: str | None, until: int) -> HeldAsSent:

@@ -15,10 +15,10 @@ def add(connection: Connection, values: Mapping[str, object]) -> None:
     connection.execute(insert(uploads).values(**values))
 
 
-def every(connection: Connection, account: int, now: int) -> list[RowMapping]:
-    """Those of the account that are not over, oldest first."""
+def every(connection: Connection, account: int, now: int, limit: int | None = None) -> list[RowMapping]:
+    """Those of the account that are not over, oldest first; at most so many."""
     chosen = select(uploads).where(uploads.c.account_id == account, uploads.c.expires_time > now)
-    return list(connection.execute(chosen.order_by(uploads.c.id)).mappings())
+    return list(connection.execute(chosen.order_by(uploads.c.id).limit(limit)).mappings())
 
 
 def find(connection: Connection, upload_id: int, now: int) -> RowMapping | None:

@@ -102,8 +102,8 @@ class SheetFiles:
         return settled(given.slice(at, length).select(rows, *columns).collect(), self.found)
 
 
-def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Answer:
-    """The child's answer; its death is an answer too."""
+def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds, *, hurried: bool = True) -> Answer:
+    """The child's answer; its death is an answer too. One that could not cut a sheet for speed is asked again."""
     question = Question(
         path=str(content.path),
         folder=str(folder),
@@ -112,6 +112,7 @@ def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Answ
         memory_bytes=bounds.workbook_memory_bytes,
         file_bytes=bounds.max_bytes,
         cpu_s=int(bounds.workbook_timeout_s) + 1,
+        hurried=hurried,
     )
     try:
         child = subprocess.run(
@@ -130,6 +131,8 @@ def _ask(content: Content, folder: Path, wanted: Wanted, bounds: Bounds) -> Answ
     if child.returncode != 0:
         return Answer("too_large")
     answer = json.loads(child.stdout)
+    if answer["trouble"] == "not_cut":
+        return _ask(content, folder, wanted, bounds, hurried=False)
     return Answer(**{**answer, "sheets": tuple(answer["sheets"]), "files": tuple(answer["files"])})
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from audiences.tables import header
-from audiences.tables.workbook_book import LARGE_SHARE, SLICE_BYTES, Book
+from audiences.tables.workbook_book import LARGE_SHARE, SLICE_BYTES, Book, NotCut
 from audiences.tables.workbook_keep import TooWide, head
 
 # Seconds after which a thread hands over Python's lock to one that waits: while one imports, another reads the archive.
@@ -33,6 +33,7 @@ class Question:
     file_bytes: int
     cpu_s: int
     slice_bytes: int = SLICE_BYTES
+    hurried: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def main() -> None:
     sys.setswitchinterval(SWITCH_S)
     try:
         answer = read(question)
+    except NotCut:
+        answer = Answer("not_cut")
     except MemoryError:
         answer = Answer("too_large")
     except BaseException as error:  # noqa: BLE001 - a panic of the reader is no Exception; the parent words it
@@ -74,7 +77,9 @@ def limit(question: Question) -> None:
 
 def read(question: Question) -> Answer:
     """The wanted sheet, or else the first visible one with the phone column, or else the first that holds anything."""
-    book = Book(Path(question.path), Path(question.folder), question.memory_bytes // LARGE_SHARE, question.slice_bytes)
+    large_bytes = question.memory_bytes // LARGE_SHARE
+    path, folder = Path(question.path), Path(question.folder)
+    book = Book(path, folder, large_bytes, question.slice_bytes, hurried=question.hurried)
     visible: list[str] = []
     first: Answer | None = None
     for place, name in enumerate(book.names()):
@@ -105,7 +110,7 @@ def trouble(error: BaseException) -> str:
     """What went wrong, in a word that the parent knows."""
     from audiences import disk
 
-    said = str(error).lower()  # an import fails where not even the libraries fit into the memory
+    said = str(error).lower()  # an import, or a thread, fails where not even the libraries fit into the memory
     if "password" in said or "encrypt" in said:
         return "protected"
     if disk.is_to_blame(error):
@@ -113,6 +118,8 @@ def trouble(error: BaseException) -> str:
     if (
         isinstance(error, ImportError)
         or "memory" in said
+        or "thread" in said
+        or "resource temporarily unavailable" in said
         or "capacity" in said
         or "file too large" in said
         or type(error).__name__ == "IOException"

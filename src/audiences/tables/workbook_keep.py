@@ -64,14 +64,14 @@ def whole(sheet: ExcelSheet, path: Path) -> Kept:
 
 
 def sliced(volumes: Iterable[Volume], stem: Path) -> Kept:
-    """A sheet that was cut into `volumes`, which go once they are read: two at a time, while the next is being cut.
+    """A sheet that was cut into `volumes`, which go once they are read: two slices at a time, if each has its own.
 
     Raises: TooWide; Unplain, where the rows are not numbered as they seemed.
     """
     files: list[Path] = []
     written, width, left = 0, 0, None
     with lease():
-        for place, (piece, sheet) in enumerate(ahead(_loads(volumes), CUT_AHEAD)):
+        for piece, sheet in ahead(_loads(volumes), CUT_AHEAD):
             _check(sheet)
             marker = 1 if piece.before else 0
             if sheet.height > piece.last - piece.before + marker:
@@ -79,8 +79,8 @@ def sliced(volumes: Iterable[Volume], stem: Path) -> Kept:
             if sheet.height == marker:
                 continue
             at = [column.absolute_index for column in sheet.available_columns()]
-            left, width = at[0] if left is None and place == 0 else left or 0, max(width, at[-1] + 1)
-            files.append(stem.with_suffix(f".{place}.arrow"))
+            left, width = at[0] if left is None and not piece.before else left or 0, max(width, at[-1] + 1)
+            files.append(stem.with_suffix(f".{len(files)}.arrow"))
             texts = _texts(sheet, [f"c{index + 1}" for index in at])
             # Blank rows at the end of a slice are not read; the next file makes up for them.
             _write(_padded(texts[marker:], piece.before - written if marker else 0), files[-1])
@@ -100,18 +100,20 @@ def _loads(volumes: Iterable[Volume]) -> Iterator[Callable[[], tuple[Slice, Exce
 
 
 class Opened:
-    """A volume that is being read, one sheet at a time, in order."""
+    """A volume that is being read, one sheet at a time, each once."""
 
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
+        self.left = len(volume.slices)
         self.turn = Lock()
 
     def load(self, place: int) -> tuple[Slice, ExcelSheet]:
-        """A slice and its sheet. Behind the last one the volume is gone."""
+        """A slice and its sheet. Behind the one that is read last, which need not be the last, the volume is gone."""
         piece = self.volume.slices[place]
         with self.turn:
             sheet = _load(self.reader, place, from_first_row=not piece.before)
-            if place + 1 == len(self.volume.slices):
+            self.left -= 1
+            if not self.left:
                 del self.reader
                 self.volume.path.unlink()
         return piece, sheet
@@ -137,7 +139,7 @@ def _import_ahead() -> None:
 
 
 def _load(reader: ExcelReader, place: int, *, from_first_row: bool) -> ExcelSheet:
-    """The same, or else from its first row that is not blank. Most of it needs no lock of Python's."""
+    """A sheet as text, from row 1 or from its first row that is not blank. Most of it needs no lock of Python's."""
     return reader.load_sheet(place, header_row=None, skip_rows=0 if from_first_row else None, dtypes="string")
 
 

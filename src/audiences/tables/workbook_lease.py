@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-# Seconds of processor time, of all threads, for which the lock may be kept, about: some 80,000 columns. A sheet that is
-# read in slices is parsed while the slice before is converted, with the lock: that takes less than a second of them, of
-# which this leaves a slow machine some.
+# Seconds of processor time, of all threads, for which the lock may be kept, about: some 80,000 columns. While a slice
+# is converted, with the lock, two others are parsed: that takes less than a second of all three together, and this
+# leaves a slow machine some.
 KEPT_S = 8
 
 # Seconds after which whoever gets the lock says so.

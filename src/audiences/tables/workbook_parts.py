@@ -52,12 +52,12 @@ def listing(path: Path) -> list[Part]:
     try:
         with ZipFile(path) as archive:
             sizes = {member.filename: member.file_size for member in archive.infolist()}
+            shared_bytes = sum(one.file_size for one in archive.infolist() if _is_shared(one.filename))
             relations = ET.fromstring(_small(archive, _RELATIONS))  # noqa: S314 - expat bounds entities
             workbook = ET.fromstring(_small(archive, _WORKBOOK))  # noqa: S314
     except (BadZipFile, KeyError, Unplain, ET.ParseError, NotImplementedError, RuntimeError):
         return []
     targets = {relation.get("Id"): relation.get("Target", "") for relation in relations}
-    shared_bytes = sum(size for name, size in sizes.items() if _is_shared(name))
     parts = []
     for sheet in workbook.iterfind("./{*}sheets/{*}sheet"):
         target = targets.get(next((value for key, value in sheet.items() if key.endswith("}id")), None), "")
