@@ -125,11 +125,11 @@ def test_a_disclosure_names_what_lies_as_it_was_sent_and_was_not_looked_through(
             assert other.get("/contacts/442079832100")["data"]["not_searched"] == []
         facts = [(one["kind"], one["audience"], one["sha256"], one["bytes"]) for one in told]
         assert facts == [
-            ("upload", made.id, hashlib.sha256(SHEET).hexdigest(), len(SHEET)),
             ("check", None, hashlib.sha256(MORE).hexdigest(), len(MORE)),
+            ("upload", made.id, hashlib.sha256(SHEET).hexdigest(), len(SHEET)),
         ]
         lives = [datetime.fromisoformat(one["kept_until"]) - datetime.fromisoformat(one["sent_time"]) for one in told]
-        assert lives == [timedelta(days=30), timedelta(hours=1)]
+        assert lives == [timedelta(hours=1), timedelta(days=30)]
         assert client.http.delete("/contacts/442079832100").status_code == 200
         assert client.get("/contacts/442079832100")["data"]["not_searched"] == []
 
