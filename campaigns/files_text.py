@@ -35,9 +35,10 @@ def long_lines(sizes: Sizes) -> Iterator[Hostile]:
     long = b"y" * 400_000 + b"\n"
     rows = times(ROW + long, sizes.text_bytes)
     yield Hostile("a long line in two", repeated(ROW + long, sizes.text_bytes, HEADER), (CREATED,), 2 * rows, 1)
-    for name, cell, most in (("5", b"z" * 5_000, 3 * sizes.text_bytes), ("50", b"z" * 50_000, 3 * sizes.text_bytes)):
-        long = PHONE + b"," + cell + b"\n"
-        yield Hostile(f"cells of {name} KB", repeated(long, most, HEADER), (CREATED,), times(long, most), 1)
+    size = 3 * sizes.text_bytes
+    for kilobytes in (5, 50):
+        long = PHONE + b"," + b"z" * (1_000 * kilobytes) + b"\n"
+        yield Hostile(f"cells of {kilobytes} KB", repeated(long, size, HEADER), (CREATED,), times(long, size), 1)
 
 
 def quotes(sizes: Sizes) -> Iterator[Hostile]:

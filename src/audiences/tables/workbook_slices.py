@@ -65,7 +65,7 @@ def write(target: IO[bytes], rows: Iterator[bytes], before: int, slice_bytes: in
     return Slice(before, last)
 
 
-def rows(source: IO[bytes], piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
+def rows(source: IO[bytes], piece_bytes: int) -> Iterator[bytes]:
     """The rows of a sheet, some whole rows at a time. Raises: Unplain."""
     buffer = _after_head(source, piece_bytes)
     while (end := buffer.find(_END)) < 0:
