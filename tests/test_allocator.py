@@ -1,11 +1,17 @@
-"""The C library's arenas: few of them, however many threads there are."""
+"""Memory that a server holds however long it runs: few arenas of the C library, nothing of each file it has read."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
+import duckdb
 import pytest
+
+from audiences.engine import Engine
+from audiences.settings import Settings
 
 # Threads that each hold what they asked the C library for; a heap of an arena begins at a multiple of 64 MiB.
 THREADS = """
@@ -38,3 +44,21 @@ def arenas(*arguments: str) -> int:
 def test_many_threads_share_two_arenas() -> None:
     assert arenas() > 5
     assert arenas("few") <= 2
+
+
+def test_the_engine_keeps_nothing_of_the_files_that_it_has_read(tmp_path: Path) -> None:
+    """A kilobyte of each would be 32 MB after an hour of the soak, and nothing gave it back."""
+    for name in ("spool", "files"):
+        (tmp_path / name).mkdir()
+    paths = [str(tmp_path / "files" / f"{number}.parquet") for number in range(20)]
+    with duckdb.connect() as other:
+        for path in paths:
+            other.execute(f"COPY (SELECT range AS number FROM range(1000)) TO '{path}' (FORMAT parquet)")
+    with closing(Engine(Settings(data=tmp_path), tmp_path)) as engine:
+        for path in paths:
+            with engine.connection() as connection:
+                found = connection.execute("SELECT max(number) FROM read_parquet(?)", [path]).fetchone()
+                assert found == (999,)
+        with engine.connection() as connection:
+            held = connection.execute("SELECT tag FROM duckdb_memory() WHERE memory_usage_bytes > 0").fetchall()
+    assert held == []

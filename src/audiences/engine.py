@@ -149,6 +149,8 @@ class Engine:
                 "temp_directory": str(spill),
                 # What is freed goes back to the system within a second or two, not only when DuckDB asks for more.
                 "allocator_background_threads": "true",
+                # Of every Parquet file that was ever read it would keep a kilobyte, for as long as the server runs.
+                "enable_external_file_cache": "false",
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
             },

@@ -14,7 +14,7 @@ from pathlib import Path
 from audiences.errors import Refusal
 from audiences.inbox import Upload
 from audiences.tables import encoding, header, unpack, workbook_parts
-from audiences.tables.dialect import LINE, Dialect, records
+from audiences.tables.dialect import Dialect, Lines, records
 from audiences.tables.sniff import DELIMITERS, SAMPLE_CHARACTERS
 
 # More than a hundred records of a wide table take.
@@ -53,13 +53,13 @@ def head_of_text(upload: Upload, max_bytes: int) -> list[list[str]]:
     with content(upload).open("rb") as file:
         path.write_bytes(whole_characters(file.read(HEAD_BYTES)))
     sample = encoding.sample(encoding.read(path, folder, max_bytes), SAMPLE_CHARACTERS)
-    lines = LINE.findall(sample)
-    return max(readings(lines), key=lambda rows: named(header.likeliest(rows)), default=[])
+    return max(readings(sample), key=lambda rows: named(header.likeliest(rows)), default=[])
 
 
-def readings(lines: Sequence[str]) -> Iterator[list[list[str]]]:
+def readings(sample: str) -> Iterator[list[list[str]]]:
     """The first records in each delimiter that occurs, and in none."""
-    for delimiter in (None, *(one for one in DELIMITERS if any(one in line for line in lines))):
+    lines = Lines(sample)
+    for delimiter in (None, *(one for one in DELIMITERS if one in sample)):
         rows = [record.cells for record in records(lines, Dialect(delimiter, '"', '"'), header.HEADER_WITHIN)]
         if rows:
             yield rows

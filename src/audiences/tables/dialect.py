@@ -7,9 +7,10 @@ about the header and the SQL which reads the rest cannot disagree.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 # Stands for the delimiter of a file that has none: a control character, escaped where a file holds it.
 NO_DELIMITER = "\x02"
@@ -116,28 +117,44 @@ class Record:
     lines: int
 
 
-def records(lines: Sequence[str], dialect: Dialect, limit: int, *, loose: bool = False) -> Iterator[Record]:
-    """At most `limit` records of `lines` (with their line ends).
+class Lines:
+    """The physical lines of a text, with their ends; each is found when it is asked for, since a header takes few."""
+
+    def __init__(self, text: str) -> None:
+        self.found: list[str] = []
+        self.further = LINE.finditer(text)
+
+    def some(self, first: int, count: int) -> list[str]:
+        """So many lines from the `first` on, counted from 0, or as many as there are."""
+        missing = first + count - len(self.found)
+        if missing > 0:
+            self.found.extend(line[0] for line in islice(self.further, missing))
+        return self.found[first : first + count]
+
+
+def records(lines: Lines, dialect: Dialect, limit: int, *, loose: bool = False) -> Iterator[Record]:
+    """At most `limit` records of `lines`.
 
     A line of broken quoting is a record of one cell, or with `loose` of those that it would have without its quotes.
     """
     at = 0
     for _ in range(limit):
-        if at >= len(lines):
+        if not lines.some(at, 1):
             return
         record = _record(lines, at, dialect, loose=loose)
         at += record.lines
         yield record
 
 
-def _record(lines: Sequence[str], at: int, dialect: Dialect, *, loose: bool) -> Record:
-    first = lines[at].rstrip("\r\n")
+def _record(lines: Lines, at: int, dialect: Dialect, *, loose: bool) -> Record:
+    first = lines.some(at, 1)[0].rstrip("\r\n")
     cells = dialect.split(first)
     if cells is not None:
         return Record(cells, 1)
     if dialect.opens(first):
-        for taken in range(2, min(MAX_HEADER_LINES, len(lines) - at) + 1):
-            cells = dialect.split("".join(lines[at : at + taken]).rstrip("\r\n"))
+        following = lines.some(at, MAX_HEADER_LINES)
+        for taken in range(2, len(following) + 1):
+            cells = dialect.split("".join(following[:taken]).rstrip("\r\n"))
             if cells is not None:
                 return Record(cells, taken)
     return Record(dialect.loosely(first) if loose else [first], 1)

@@ -118,6 +118,8 @@ def by_zeros(start: bytes) -> str | None:
 
     Raises: UnsupportedFormat where there are too many zero bytes for a text.
     """
+    if 0 not in start:
+        return None
     even, odd = start[0::2].count(0), start[1::2].count(0)
     half = len(start) // 2
     if odd * 5 > half and even * 20 < odd:
@@ -240,7 +242,11 @@ def sample(text: Text, characters: int) -> str:
 
 def shown(text: str) -> str:
     """`text` with a mark for each byte that could not be decoded: a column's name has to be a text."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+    try:
+        text.encode()  # in a tenth of the time that it takes to look for what cannot be
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text)
+    return text
 
 
 def _skipped(text: Text) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audiences.tables import header
-from audiences.tables.dialect import LINE, Dialect, Record, records
+from audiences.tables.dialect import Dialect, Lines, Record, records
 from audiences.tables.header import HEADER_WITHIN, Header
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -43,7 +43,7 @@ def sniff(sample: str, phone_column: str) -> Found:
 
     Raises: what `header.find` raises.
     """
-    lines = LINE.findall(sample)
+    lines = Lines(sample)
     dialect, head = _best(lines, sample, phone_column)
     if header.locate([record.cells for record in head], phone_column) is None:
         dialect, head = _under_broken_header(lines, sample, phone_column) or (dialect, head)
@@ -51,7 +51,7 @@ def sniff(sample: str, phone_column: str) -> Found:
     return Found(dialect, found, sum(record.lines for record in head[: found.index + 1]))
 
 
-def _best(lines: Sequence[str], sample: str, phone_column: str, *, loose: bool = False) -> tuple[Dialect, list[Record]]:
+def _best(lines: Lines, sample: str, phone_column: str, *, loose: bool = False) -> tuple[Dialect, list[Record]]:
     """The dialect that fits best, and the first records in it; of equals the one without a delimiter, or the first.
 
     A file of one column is not thought of where a delimiter finds the header, and neighbours of the phone's in it.
@@ -69,7 +69,7 @@ def _best(lines: Sequence[str], sample: str, phone_column: str, *, loose: bool =
     return best
 
 
-def _under_broken_header(lines: Sequence[str], sample: str, phone_column: str) -> tuple[Dialect, list[Record]] | None:
+def _under_broken_header(lines: Lines, sample: str, phone_column: str) -> tuple[Dialect, list[Record]] | None:
     """Dialect and records, if the header's quoting is broken, and what stands below the column's name are phones."""
     dialect, head = _best(lines, sample, phone_column, loose=True)
     at = header.locate([record.cells for record in head], phone_column)
@@ -86,9 +86,10 @@ def _is_like_a_phone(cell: str) -> bool:
     return sum(map(str.isdigit, cell)) >= FEWEST_DIGITS and not any(map(str.isalpha, cell))
 
 
-def _candidates(lines: Sequence[str], sample: str) -> Iterator[Dialect]:
+def _candidates(lines: Lines, sample: str) -> Iterator[Dialect]:
     """The dialects that the sample, which consists of `lines`, may be in; the one without a delimiter is the last."""
-    hint, (quote, escape) = _HINT.fullmatch(lines[0]) if lines else None, _quoting(sample)
+    first = lines.some(0, 1)
+    hint, (quote, escape) = _HINT.fullmatch(first[0]) if first else None, _quoting(sample)
     if hint and hint[1] in DELIMITERS:
         yield Dialect(hint[1], quote, escape)
         return
