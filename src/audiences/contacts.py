@@ -6,7 +6,7 @@ What a file's pieces hold is put beside the verdicts on them, and the rows that 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from audiences import layout
 from audiences.chains import collected
 from audiences.errors import Reason
 from audiences.layout import Layout
+from audiences.numbering.frames import Texts
 from audiences.parquet import ParquetFile
 from audiences.set_aside import Aside
 from audiences.tables import Piece, Table
@@ -44,8 +45,7 @@ class Kept:
 class Keeping:
     """One file on its way: its table, how its columns will lie, and the folder that it is written to.
 
-    `others` are the indexes of further columns of phones, which stand normalised in contacts. `places` are those of the
-    numbering plan.
+    `others` are the indexes of further columns of phones, which stand normalised in contacts.
     """
 
     table: Table
@@ -53,7 +53,6 @@ class Keeping:
     folder: Path
     others: tuple[int, ...]
     reading: Reading
-    places: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,9 @@ class Counted:
 
 def keep(keeping: Keeping, verdicts: Verdicts, aside: Aside) -> Kept:
     """Counts, and writes `contacts.parquet` and `rejects.parquet` into the folder."""
-    counted = count(keeping.places, verdicts, aside)
-    places = Places.some(keeping.places, counted.places)
+    every_place = keeping.reading.plan.texts
+    counted = count(every_place, verdicts, aside)
+    places = Places.some(every_place, counted.places)
     by_reason, accepted = counted.by_reason, sum(counted.countries.values())
     duplicates, suppressed = (by_reason.pop(reason, 0) for reason in (Reason.DUPLICATE, Reason.SUPPRESSED))
     refused = duplicates + suppressed + sum(by_reason.values())
@@ -93,52 +93,56 @@ def keep(keeping: Keeping, verdicts: Verdicts, aside: Aside) -> Kept:
     )
 
 
-def count(places: pl.DataFrame, verdicts: Verdicts, aside: Aside) -> Counted:
+def count(every_place: Sequence[Texts], verdicts: Verdicts, aside: Aside) -> Counted:
     """What became of the rows."""
-    by_reason: Counter[str] = Counter()
-    by_place: Counter[int] = Counter()
+    by_reason: Counter[str | None] = Counter()
+    by_place: Counter[int | None] = Counter()
     for piece in verdicts:
-        by_reason.update(dict(piece["reason"].drop_nulls().value_counts().rows()))
-        by_place.update(dict(piece["place"].drop_nulls().value_counts().rows()))
+        by_reason.update(dict(piece["reason"].value_counts().rows()))
+        by_place.update(dict(piece["place"].value_counts().rows()))
     for why, place, rows in aside.counts().rows():
         by_reason[why] += rows
         by_place[place] -= rows
-    there = {place: rows for place, rows in by_place.items() if rows}
-    known = places[list(there)]
-    countries, line_types = (summed(known[name], there.values()) for name in ("country", "line_type"))
-    return Counted(dict(by_reason.most_common()), countries, line_types, sorted(there))
+    reasons = {reason: rows for reason, rows in by_reason.most_common() if reason is not None}
+    there = {place: rows for place, rows in by_place.items() if rows and place is not None}
+    countries, line_types = (summed((every_place[place][at], rows) for place, rows in there.items()) for at in (0, 1))
+    return Counted(reasons, countries, line_types, sorted(there))
 
 
-def summed(names: pl.Series, rows: Iterable[int]) -> dict[str, int]:
+def summed(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
     """How many rows there are of each name, most first."""
     counted: Counter[str] = Counter()
-    for name, count in zip(names, rows, strict=True):
-        counted[name] += count
+    for name, rows in counts:
+        counted[name] += rows
     return dict(counted.most_common())
 
 
 @dataclass(frozen=True)
 class Places:
-    """Some places of the numbering plan: `texts` has a row for each, `row` the row of any place that is among them.
+    """Some places of the numbering plan: `texts` are their countries, line types and time zones, a row for each.
 
-    The texts are of closed lists of no other texts. A list is written with each group of rows, so that one of all the
-    places there are would be larger than a small audience.
+    `row` is the row of any place that is among them. The texts are of closed lists of no other texts: a list is written
+    with each group of rows, so that one of all the places there are would be larger than a small audience.
     """
 
-    texts: pl.DataFrame
+    texts: tuple[pl.Series, ...]
     row: pl.Series
 
     @classmethod
-    def some(cls, all_of_them: pl.DataFrame, places: list[int]) -> Places:
+    def some(cls, every_place: Sequence[Texts], places: list[int]) -> Places:
         """Those, which ascend."""
-        texts = {column.name: column.to_list() for column in all_of_them[places]}
-        closed = {name: pl.Series(of, dtype=pl.Enum(sorted({*of} - {None}))) for name, of in texts.items()}
-        row = pl.Series([0], dtype=pl.UInt32).new_from_index(0, all_of_them.height)
-        return cls(pl.DataFrame(closed), row.scatter(places, range(len(places))))
+        columns = ([every_place[place][at] for place in places] for at in range(3))
+        texts = tuple(pl.Series(column, dtype=pl.Enum(sorted(set(column)))) for column in columns)
+        row = pl.Series([0], dtype=pl.UInt32).new_from_index(0, len(every_place))
+        return cls(texts, row.scatter(places, range(len(places))))
 
-    def of(self, places: pl.Series) -> list[pl.Series]:
-        """Country, line type and time zones of each."""
-        return self.texts[self.row.gather(places)].get_columns()
+    def of(self, place: str) -> list[pl.Expr]:
+        """Country, line type and time zones of each place in that column."""
+        row = pl.lit(self.row).gather(pl.col(place))
+        return [
+            pl.lit(texts).gather(row).alias(name)
+            for texts, name in zip(self.texts, (layout.COUNTRY, layout.LINE_TYPE, layout.TIME_ZONES), strict=True)
+        ]
 
 
 def write(
@@ -151,11 +155,8 @@ def write(
         verdict = verdicts.piece(number)
         away = aside.between(verdict["row"])
         is_contact = contacts_among(verdict, away)
-        is_reject = ~is_contact
-        return (
-            contact_rows(keeping, places, piece.frame.filter(is_contact), verdict.filter(is_contact)),
-            reject_rows(keeping, piece.frame.filter(is_reject), verdict.filter(is_reject), away),
-        )
+        rows = piece.frame.hstack([*verdict.get_columns()[1:], is_contact.alias("is_contact")])
+        return contact_rows(keeping, places, rows), reject_rows(keeping, rows, away)
 
     with ExitStack() as stack:
         accepted = stack.enter_context(ParquetFile(contacts, group))
@@ -174,50 +175,42 @@ def contacts_among(verdict: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
     return has_phone.scatter(verdict["row"].search_sorted(away["row"]), False)  # noqa: FBT003 - a value
 
 
-def contact_rows(keeping: Keeping, places: Places, frame: pl.DataFrame, verdict: pl.DataFrame) -> pl.DataFrame:
-    """Accepted rows as they are stored; where there are none, without our columns. Of phones there are E.164 digits.
-
-    The phone column holds them as a number.
-    """
-    plan, own = keeping.plan, own_cells(keeping, frame)
-    if not frame.height:
-        return own
+def contact_rows(keeping: Keeping, places: Places, rows: pl.DataFrame) -> pl.DataFrame:
+    """Accepted rows as they are stored. Of phones there are E.164 digits, in the phone column as a number."""
+    plan = keeping.plan
+    own = own_cells(keeping)
+    own[plan.phone] = pl.col("phone").cast(pl.Int64).alias(plan.phone_column)
+    ours = [pl.col("row").alias(layout.ROW), *places.of("place")]
+    kept = collected(rows.lazy().filter(pl.col("is_contact")).select(*ours, *own))
     for index in keeping.others:
-        own.replace_column(index, keeping.reading.normalise(own.to_series(index)).alias(plan.stored[index]))
-    own.replace_column(plan.phone, verdict["phone"].cast(pl.Int64).alias(plan.phone_column))
-    country, line_type, time_zones = places.of(verdict["place"])
-    ours = {
-        layout.ROW: verdict["row"],
-        layout.COUNTRY: country,
-        layout.LINE_TYPE: line_type,
-        layout.TIME_ZONES: time_zones,
-    }
-    return pl.DataFrame(ours).hstack(own)
+        name = plan.stored[index]
+        at = len(ours) + index
+        kept.replace_column(at, keeping.reading.normalise(kept.to_series(at)).alias(name))
+    return kept
 
 
-def reject_rows(keeping: Keeping, frame: pl.DataFrame, verdict: pl.DataFrame, away: pl.DataFrame) -> pl.DataFrame:
+def reject_rows(keeping: Keeping, rows: pl.DataFrame, away: pl.DataFrame) -> pl.DataFrame:
     """All other rows as they are stored: their cells as they stood, or whole as `raw`.
 
     A valid number that was set aside stands beside its row, so that all rows of a number can be found.
     """
-    own = own_cells(keeping, frame)
-    if not frame.height:
-        return own
-    raw = frame["raw"] if "raw" in frame.columns else pl.lit(None, pl.String)
-    beside = verdict.lazy().select("row", "reason").join(away.lazy(), on="row", how="left", maintain_order="left")
-    ours = beside.select(
-        pl.col("row").alias(layout.ROW),
-        pl.coalesce(pl.col("reason").cast(pl.String), "why").alias(layout.REASON),
-        pl.col("first_file").alias(layout.FIRST_FILE),
-        pl.col("first").alias(layout.FIRST_ROW),
-        raw.alias(layout.RAW),
-        pl.col("phone").cast(pl.Int64).alias(layout.PHONE),
+    raw = pl.col("raw") if "raw" in rows.columns else pl.lit(None, pl.String)
+    refused = rows.lazy().filter(~pl.col("is_contact"))
+    set_aside = away.lazy().select("row", "why", "first_file", "first", pl.col("phone").alias("number"))
+    return collected(
+        refused.join(set_aside, on="row", how="left", maintain_order="left").select(
+            pl.col("row").alias(layout.ROW),
+            pl.coalesce(pl.col("reason").cast(pl.String), "why").alias(layout.REASON),
+            pl.col("first_file").alias(layout.FIRST_FILE),
+            pl.col("first").alias(layout.FIRST_ROW),
+            raw.alias(layout.RAW),
+            pl.col("number").cast(pl.Int64).alias(layout.PHONE),
+            *own_cells(keeping),
+        )
     )
-    return collected(ours).hstack(own)
 
 
-def own_cells(keeping: Keeping, frame: pl.DataFrame) -> pl.DataFrame:
+def own_cells(keeping: Keeping) -> list[pl.Expr]:
     """The cells of the file's own columns, by the names under which they are stored."""
-    own = frame.select(cells(len(keeping.plan.stored)))
-    own.columns = list(keeping.plan.stored)
-    return own
+    stored = keeping.plan.stored
+    return [pl.col(cell).alias(name) for cell, name in zip(cells(len(stored)), stored, strict=True)]

@@ -126,9 +126,7 @@ class Judge:
                 aside = set_aside(connection, said, against)
             plan = layout.plan(table.columns, table.phone)
             with self.engine.writing(extent), steps.traced("write"):
-                keeping = contacts.Keeping(
-                    table, plan, upload.folder, other_phones(table), reading, self.engine.plan.places
-                )
+                keeping = contacts.Keeping(table, plan, upload.folder, other_phones(table), reading)
                 kept = contacts.keep(keeping, said, aside)
         finally:
             said.forget()

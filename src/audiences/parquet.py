@@ -161,7 +161,10 @@ class ParquetFile:
                 if kind is None:
                     self.writing.result()
             elif kind is None and self.first is not None:
-                self.first.write_parquet(self.path, **self.how())
+                from audiences.chains import AS_WRITTEN
+
+                # As `write_parquet` does, without the time that it takes to find nothing to optimise.
+                self.first.lazy().sink_parquet(self.path, optimizations=AS_WRITTEN, **self.how())
         finally:
             self.thread.shutdown()
 

@@ -8,9 +8,12 @@ looks the result up, and knows a reason for what is not there.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 import polars as pl
 
-from audiences.chains import collected
+from audiences.chains import Chain
 from audiences.errors import Reason
 from audiences.numbering import metadata
 from audiences.numbering.dialling import KEY_WIDTH, KNOWN_DIGITS, LONGEST_DIALLED
@@ -20,11 +23,17 @@ from audiences.regions import check_region
 FEW_ROWS = 1_000
 """Rows up to which the third way takes all that the first has left: the second would spare it less than it takes."""
 
+MOST_REGIONS = 64
+"""Default regions whose ways are kept."""
+
 LONGEST_TEXT = 250
 """Characters that the library parses, the `+` among them (`_MAX_INPUT_STRING_LENGTH`)."""
 
 REASONS = pl.Enum([str(reason) for reason in Reason])
 VERDICT = {"phone": pl.UInt64(), "place": pl.UInt16(), "reason": REASONS}
+
+LEFT = Chain().select(pl.col("place").is_null().arg_true())
+IS_ASCII = Chain().select((pl.col("text").str.len_bytes() == pl.col("text").str.len_chars()).all())
 
 # The patterns of the cleaning, for texts whose other blanks, digits and invisible characters have become ASCII ones.
 MARKS = r"^[\x00-\x20\x7F]*\x27?[\x00-\x20\x7F]*(?i:tel:)?"
@@ -43,16 +52,16 @@ def judge(plan: Plan, texts: pl.Series, *, default_region: str | None = None, ex
 
     `default_region` and `exact` are those of `reference.judge`. Raises InvalidField for an unknown region.
     """
-    region = None if default_region is None else check_region(default_region)
+    ways = _ways(plan, None if default_region is None else check_region(default_region), exact)
     given = texts.alias("text").to_frame()
-    verdicts = collected(_stored_digits(plan, given.lazy(), region))
+    verdicts = ways.stored_digits.of(given)
     left = _left(verdicts)
     if len(left) > FEW_ROWS:
-        verdicts = _settle(verdicts, left, collected(_spelt_out(plan, given[left].lazy(), region)))
+        verdicts = _settle(verdicts, left, ways.spelt_out.of(given[left]))
         left = _left(verdicts)
     if not len(left):
         return verdicts
-    return _settle(verdicts, left, collected(_cleaned(plan, given[left], region, exact=exact)))
+    return _settle(verdicts, left, ways.cleaned.of(_in_ascii(plan, given[left])))
 
 
 def normalise(plan: Plan, texts: pl.Series, *, default_region: str | None = None, exact: bool = False) -> pl.Series:
@@ -64,9 +73,26 @@ def normalise(plan: Plan, texts: pl.Series, *, default_region: str | None = None
     return pl.select(text=pl.coalesce(digits, texts))["text"]
 
 
+@dataclass(frozen=True)
+class Ways:
+    """The three ways: each makes verdicts of a column `text`, the last one of what `_in_ascii` leaves."""
+
+    stored_digits: Chain
+    spelt_out: Chain
+    cleaned: Chain
+
+
+@lru_cache(MOST_REGIONS)
+def _ways(plan: Plan, region: str | None, exact: bool) -> Ways:  # noqa: FBT001 - a cache tells names from places
+    """Those of texts of that region, or of none."""
+    return Ways(
+        _stored_digits(plan, Chain(), region), _spelt_out(plan, Chain(), region), _cleaned(plan, region, exact=exact)
+    )
+
+
 def _left(verdicts: pl.DataFrame) -> pl.Series:
     """The rows without a place."""
-    return verdicts["place"].is_null().arg_true()
+    return LEFT.of(verdicts)["place"]
 
 
 def _settle(verdicts: pl.DataFrame, rows: pl.Series, found_for: pl.DataFrame) -> pl.DataFrame:
@@ -76,7 +102,7 @@ def _settle(verdicts: pl.DataFrame, rows: pl.Series, found_for: pl.DataFrame) ->
     return pl.DataFrame([verdicts[name].scatter(rows, found_for[name]) for name in found_for.columns])
 
 
-def _stored_digits(plan: Plan, texts: pl.LazyFrame, region: str | None) -> pl.LazyFrame:
+def _stored_digits(plan: Plan, texts: Chain, region: str | None) -> Chain:
     """The verdicts on what consists of a number's digits, a `+` before them or not; no others have a reason yet.
 
     With a region only those after a `+` are sure to be international.
@@ -95,7 +121,7 @@ def _stored_digits(plan: Plan, texts: pl.LazyFrame, region: str | None) -> pl.La
     )
 
 
-def _spelt_out(plan: Plan, texts: pl.LazyFrame, region: str | None) -> pl.LazyFrame:
+def _spelt_out(plan: Plan, texts: Chain, region: str | None) -> Chain:
     """The same of what is an international number but for punctuation."""
     text = pl.col("text")
     fraction = text.str.strip_chars_end(" ").str.ends_with(".0")
@@ -103,34 +129,31 @@ def _spelt_out(plan: Plan, texts: pl.LazyFrame, region: str | None) -> pl.LazyFr
     return _stored_digits(plan, texts.select(pl.when(~fraction).then(compact).alias("text")), region)
 
 
-def _cleaned(plan: Plan, texts: pl.DataFrame, region: str | None, *, exact: bool) -> pl.LazyFrame:
-    """The verdicts on any texts."""
-    rows = _dialled(_visible(plan, texts), region, exact=exact)
+def _cleaned(plan: Plan, region: str | None, *, exact: bool) -> Chain:
+    """The verdicts on any texts, in ASCII."""
+    visible = pl.col("text").fill_null("").str.replace(MARKS, "").str.replace_all(CONTROL, "").str.strip_chars(" ")
+    rows = _dialled(Chain().select(visible), region, exact=exact)
     if region is None:
-        rows = rows.with_columns(further=True, otherwise=pl.lit(None, pl.String))
+        rows = rows.with_columns(further=pl.lit(True), otherwise=pl.lit(None, pl.String))  # noqa: FBT003 - a column of it
     else:
         rows = _national(plan, rows, region)
     return _routed(plan, rows)
 
 
-def _visible(plan: Plan, texts: pl.DataFrame) -> pl.LazyFrame:
-    """`text`, without what does not show, and the apostrophe and `tel:` that lead it."""
-    text = texts["text"].fill_null("")
-    if (text.str.len_bytes() != text.str.len_chars()).any():
-        text = _in_ascii(plan, text)
-    visible = pl.col("text").str.replace(MARKS, "").str.replace_all(CONTROL, "").str.strip_chars(" ")
-    return text.to_frame().lazy().select(visible)
-
-
-def _in_ascii(plan: Plan, text: pl.Series) -> pl.Series:
-    """`text` with its digits, blanks and invisible characters beyond ASCII as such in ASCII."""
+def _in_ascii(plan: Plan, texts: pl.DataFrame) -> pl.DataFrame:
+    """`texts` with their digits, blanks and invisible characters beyond ASCII as such in ASCII."""
+    if IS_ASCII.of(texts).item():
+        return texts
+    text = texts["text"]
     if text.str.contains(plan.patterns["digit"]).any():
         for digit in "0123456789":
             text = text.str.replace_all(plan.patterns[digit], digit)
-    return text.str.replace_all(plan.patterns["blank"], " ").str.replace_all(plan.patterns["invisible"], "\x7f")
+    for pattern, plain in (("blank", " "), ("invisible", "\x7f")):
+        text = text.str.replace_all(plan.patterns[pattern], plain)
+    return text.to_frame()
 
 
-def _dialled(visible: pl.LazyFrame, region: str | None, *, exact: bool) -> pl.LazyFrame:
+def _dialled(visible: Chain, region: str | None, *, exact: bool) -> Chain:
     """`digits`, whether a `+` or `00` says that they are `international`, and the `reason` why they are no digits."""
     text, digits = pl.col("text"), pl.col("digits")
     scientific = pl.lit(False) if exact else text.str.contains(SCIENTIFIC)  # noqa: FBT003 - a column of it
@@ -156,7 +179,7 @@ def _dialled(visible: pl.LazyFrame, region: str | None, *, exact: bool) -> pl.La
     )  # fmt: skip
 
 
-def _national(plan: Plan, rows: pl.LazyFrame, region: str) -> pl.LazyFrame:
+def _national(plan: Plan, rows: Chain, region: str) -> Chain:
     """Reads national numbers as `region` does; `digits` are then E.164, or, where `further`, to be routed again.
 
     `otherwise` is the reason where the numbering plan does not have the E.164 number.
@@ -168,7 +191,7 @@ def _national(plan: Plan, rows: pl.LazyFrame, region: str) -> pl.LazyFrame:
     rows = rows.with_columns(idd_length=pl.when(idd > 0).then(idd)).with_columns(
         idd_length=pl.when(digits.str.slice(beyond, 1) != "0").then(beyond)
     )
-    rows = _ways(plan, region, rows, local & beyond.is_null(), "otherwise").with_columns(
+    rows = _looked_up(plan, region, rows, local & beyond.is_null(), "otherwise").with_columns(
         further=pl.col("international") | beyond.is_not_null() | pl.col("abroad").fill_null(value=False),
         digits=pl.col("head").fill_null("") + digits.str.slice(pl.coalesce(beyond, "dropped", 0)),
     )
@@ -181,11 +204,11 @@ def _national(plan: Plan, rows: pl.LazyFrame, region: str) -> pl.LazyFrame:
     )
 
 
-def _routed(plan: Plan, rows: pl.LazyFrame) -> pl.LazyFrame:
+def _routed(plan: Plan, rows: Chain) -> Chain:
     """The verdicts on digits that are E.164 already, or that begin with a calling code and are `further`."""
     nothing, number, place = pl.col("reason").is_null(), pl.col("number"), pl.col("place")
     e164 = pl.col("head").fill_null("") + pl.col("digits").str.slice(pl.col("dropped").fill_null(0))
-    rows = _ways(plan, metadata.NON_GEOGRAPHIC, rows, pl.col("further") & nothing, "why").select(
+    rows = _looked_up(plan, metadata.NON_GEOGRAPHIC, rows, pl.col("further") & nothing, "why").select(
         e164.alias("e164"), nothing.alias("dialled"), pl.coalesce("reason", "why", "otherwise").alias("reason")
     )
     is_number = pl.col("dialled") & ~pl.col("e164").str.starts_with("0")
@@ -198,7 +221,7 @@ def _routed(plan: Plan, rows: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _ways(plan: Plan, region: str, rows: pl.LazyFrame, which: pl.Expr, reason: str) -> pl.LazyFrame:
+def _looked_up(plan: Plan, region: str, rows: Chain, which: pl.Expr, reason: str) -> Chain:
     """`rows` with what becomes of the digits of some: `head`, `dropped`, `abroad`, and the reason, called so.
 
     See `dialling.Leaf.key` for what they are looked up by.

@@ -65,6 +65,8 @@ class Aside:
         first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
         if self.frame is not None:
             row = self.frame["row"]
+            if not len(row) or (first <= row[0] and row[-1] <= last):
+                return self.frame
             return self.frame[((row >= first) & (row <= last)).arg_true()]
         with self.turn:
             query = f"FROM set_aside WHERE row BETWEEN {first} AND {last} ORDER BY row"
@@ -105,8 +107,10 @@ def told(later: pl.DataFrame, file: int) -> pl.DataFrame:
     """Duplicates within a file, as `Aside` has them."""
     import polars as pl
 
+    from audiences.chains import collected
+
     why, first_file = pl.lit(str(Reason.DUPLICATE)).alias("why"), pl.lit(file, pl.Int64).alias("first_file")
-    return later.select("row", "place", "phone", why, first_file, "first").sort("row")
+    return collected(later.lazy().select("row", "place", "phone", why, first_file, "first").sort("row"))
 
 
 def relate(connection: DuckDBPyConnection, verdicts: Verdicts) -> None:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
 from audiences.layout import ZONE_SEPARATOR
+
+# Country, line type and time zones of a place, with commas between the zones.
+Texts = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Intervals:
         return pl.lit(self.columns[name]).gather(pl.col(row))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """The numbering plan. The tables are those of `tables.TABLES`, but for the columns that say what they are of.
 
@@ -74,13 +78,18 @@ class Plan:
         whole = pl.read_parquet(path)
         return cls.of({name: whole.select(pl.col(name).explode()).unnest(name) for name in whole.columns})
 
+    @cached_property
+    def texts(self) -> list[Texts]:
+        """The same as `places`: of the few places that a file has, they are found at once."""
+        return [(country, line_type, zones) for country, line_type, zones in self.places.rows()]
+
     def place_of(self, phone: int) -> tuple[str | None, str | None, list[str]]:
         """Country, line type and time zones of E.164 digits; nothing of a number that is not valid."""
         key = pl.lit(phone, pl.UInt64)
         place = pl.select(row=self.numbers.row(key)).select(self.numbers.at("place", "row")).item()
         if place is None:
             return None, None, []
-        country, line_type, zones = self.places.row(place)
+        country, line_type, zones = self.texts[place]
         return country, line_type, zones.split(ZONE_SEPARATOR)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 from polars.exceptions import PolarsError
 
+from audiences.chains import collected
 from audiences.tables.dialect import MAX_RECORD_BYTES
 from audiences.tables.pieces import CELL_BYTES, GROWTH, PIECE_BYTES, PIECE_CELLS, Job
 from audiences.tables.quoting import Marks, is_too_long, line_ends_inside
@@ -157,12 +158,14 @@ class TidyFile:
 
     def parsed(self, text: bytes) -> pl.DataFrame:
         """The cells of `text`. Raises PolarsError."""
-        return pl.read_csv(
-            text,
-            separator=self.marks.separator,
-            quote_char=self.marks.quote if self.marks.quote.encode() in text else None,
-            eol_char=self.marks.line_end[-1],
-            infer_schema=False,
+        return collected(
+            pl.scan_csv(
+                text,
+                separator=self.marks.separator,
+                quote_char=self.marks.quote if self.marks.quote.encode() in text else None,
+                eol_char=self.marks.line_end[-1],
+                infer_schema=False,
+            )
         )
 
     def settled(self, frame: pl.DataFrame) -> Piece:

@@ -7,11 +7,16 @@ not stand there is for the careful reader.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
+from audiences.chains import Chain
 from audiences.tables.dialect import MAX_RECORD_BYTES, MAX_RECORD_LINES
 from audiences.tables.shapes import Untidy
+
+# Marks whose queries are kept.
+MOST_DIALECTS = 32
 
 
 @dataclass(frozen=True)
@@ -29,20 +34,23 @@ def line_ends_inside(text: bytes, marks: Marks) -> int:
     Cut at its quotes, a text is by turns outside and inside of them. What is outside begins and ends at the border of a
     cell; or is nothing, between the two of a doubled quote.
     """
-    parts = pl.Series([text]).cast(pl.String).str.split(marks.quote).explode()
-    if len(parts) % 2 == 0:
-        raise Untidy
-    part, end = pl.col("part"), marks.line_end[-1]
-    outside, inside = part.gather_every(2), part.gather_every(2, 1)
-    before, after = outside.head(len(parts) // 2), outside.tail(len(parts) // 2)
-    closed = (before == "") | before.str.ends_with(marks.separator) | before.str.ends_with(end)
-    opened = (after == "") | after.str.starts_with(marks.separator) | after.str.starts_with(marks.line_end)
-    breaks = inside.str.count_matches(marks.line_end, literal=True)
-    told = parts.alias("part").to_frame().select(tidy=(closed & opened).all(), breaks=breaks.sum())
-    tidy, within = told.row(0)
+    tidy, within = borders(marks).of(pl.DataFrame({"text": [text]})).row(0)
     if not tidy:
         raise Untidy
     return int(within)
+
+
+@lru_cache(MOST_DIALECTS)
+def borders(marks: Marks) -> Chain:
+    """Of a `text`: whether all that is outside of quotes is `tidy`, and how many line ends are `within` quotes."""
+    part, separator, line_end = pl.col("part"), marks.separator, marks.line_end
+    outside, inside, pairs = part.gather_every(2), part.gather_every(2, 1), pl.len() // 2
+    before, after = outside.head(pairs), outside.tail(pairs)
+    closed = (before == "") | before.str.ends_with(separator) | before.str.ends_with(line_end[-1])
+    opened = (after == "") | after.str.starts_with(separator) | after.str.starts_with(line_end)
+    breaks = inside.str.count_matches(line_end, literal=True)
+    parts = Chain().select(part=pl.col("text").cast(pl.String).str.split(marks.quote).explode())
+    return parts.select(tidy=(closed & opened).all() & (pl.len() % 2 == 1), within=breaks.sum())
 
 
 def is_too_long(frame: pl.DataFrame) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import polars as pl
 
+from audiences.chains import Chain
 from audiences.tables.header import Header
 from audiences.tables.shapes import Piece
 from audiences.tables.sql import BLANK, cells
@@ -11,6 +14,9 @@ from audiences.tables.sql import BLANK, cells
 # A cell that begins with a visible ASCII character shows something; to ask that first spares most of them the pattern.
 FIRST_VISIBLE, BEHIND_VISIBLE = "!", "\x7f"
 ALL_BLANK = f"^{BLANK}$"
+
+# Widths, and phone columns, whose queries are kept.
+MOST_SHAPES = 32
 
 
 def settled(frame: pl.DataFrame, header: Header) -> Piece:
@@ -39,12 +45,21 @@ def blank_rows(frame: pl.DataFrame, width: int, phone: int) -> pl.Series:
 
     The phone is asked first, being the one that seldom is blank.
     """
-    first = frame[f"c{phone + 1}"]
-    asked = (first.is_null() | (first < FIRST_VISIBLE) | (first >= BEHIND_VISIBLE)).arg_true()
-    if not len(asked):
-        return asked
-    whole = pl.concat_str(pl.col(cells(width)).fill_null("")).str.contains(ALL_BLANK)
-    return asked.filter(frame[asked].select(whole.alias("blank"))["blank"])
+    asked = first_blank(phone).of(frame).to_series()
+    return asked.filter(all_blank(width).of(frame[asked]).to_series()) if len(asked) else asked
+
+
+@lru_cache(MOST_SHAPES)
+def first_blank(phone: int) -> Chain:
+    """The places of records whose phone may show nothing."""
+    first = pl.col(f"c{phone + 1}")
+    return Chain().select((first.is_null() | (first < FIRST_VISIBLE) | (first >= BEHIND_VISIBLE)).arg_true())
+
+
+@lru_cache(MOST_SHAPES)
+def all_blank(width: int) -> Chain:
+    """Whether no cell of a record shows anything."""
+    return Chain().select(pl.concat_str(pl.col(cells(width)).fill_null("")).str.contains(ALL_BLANK))
 
 
 def _marked(frame: pl.DataFrame, width: int, columns: int) -> pl.DataFrame:
