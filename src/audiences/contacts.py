@@ -194,20 +194,22 @@ def reject_rows(keeping: Keeping, rows: pl.DataFrame, away: pl.DataFrame) -> pl.
 
     A valid number that was set aside stands beside its row, so that all rows of a number can be found.
     """
-    raw = pl.col("raw") if "raw" in rows.columns else pl.lit(None, pl.String)
-    refused = rows.lazy().filter(~pl.col("is_contact"))
+    raw = pl.col("raw") if "raw" in rows.columns else pl.lit(None, pl.String).alias("raw")
+    is_refused = ~pl.col("is_contact")
+    refused = rows.lazy().select("row", "reason", raw, "is_contact").filter(is_refused)
     set_aside = away.lazy().select("row", "why", "first_file", "first", pl.col("phone").alias("number"))
-    return collected(
-        refused.join(set_aside, on="row", how="left", maintain_order="left").select(
-            pl.col("row").alias(layout.ROW),
-            pl.coalesce(pl.col("reason").cast(pl.String), "why").alias(layout.REASON),
-            pl.col("first_file").alias(layout.FIRST_FILE),
-            pl.col("first").alias(layout.FIRST_ROW),
-            raw.alias(layout.RAW),
-            pl.col("number").cast(pl.Int64).alias(layout.PHONE),
-            *own_cells(keeping),
-        )
+    # The cells stay out of it: a join copies what it is made of.
+    beside = refused.join(set_aside, on="row", how="left", maintain_order="left")
+    ours = beside.select(
+        pl.col("row").alias(layout.ROW),
+        pl.coalesce(pl.col("reason").cast(pl.String), "why").alias(layout.REASON),
+        pl.col("first_file").alias(layout.FIRST_FILE),
+        pl.col("first").alias(layout.FIRST_ROW),
+        pl.col("raw").alias(layout.RAW),
+        pl.col("number").cast(pl.Int64).alias(layout.PHONE),
     )
+    own = rows.lazy().select(*cells(len(keeping.plan.stored)), "is_contact").filter(is_refused)
+    return collected(ours).hstack(collected(own.select(own_cells(keeping))))
 
 
 def own_cells(keeping: Keeping) -> list[pl.Expr]:
