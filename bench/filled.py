@@ -19,7 +19,7 @@ from audiences.settings import Settings
 from audiences.store.files import new_name
 from audiences.store.schema import audience_files, audiences
 from bench import customers, process, service
-from bench.cells import MIB, Plan, settle
+from bench.cells import IDLE_S, MIB, Plan, settle
 from bench.client import Client, WrongAnswer
 from bench.customers import File
 from bench.record import Record, Target
@@ -145,7 +145,7 @@ def starts(folders: Mapping[str, Path], keys: Mapping[str, str], rounds: int, re
             with service.served(folders[side], keys[side]) as server:
                 server.until_ready()
                 seconds = time.perf_counter() - begun
-                time.sleep(0.5)
+                time.sleep(IDLE_S)
                 record.add(f"{START}, {side}", seconds=seconds, idle_bytes=process.resident_bytes(server.pid))
 
 

@@ -21,3 +21,9 @@ def keep_few_arenas() -> None:
     """Before threads begin; where the C library is another one, it has no such arenas, and this does nothing."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+
+
+def give_back() -> None:
+    """What was freed, to the system; the same of another C library."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

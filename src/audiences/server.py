@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from prometheus_client import start_http_server
 
 from audiences import allocator, tracing
 from audiences.app import create_app
+from audiences.console import render
 from audiences.crowd import Crowd, most_connections
 from audiences.errors import CannotOpen, DiskFull
 from audiences.parts import Parts, opened_parts
@@ -23,6 +25,9 @@ from audiences.settings import Settings
 
 # Connections that the system holds for us before we accept them; uvicorn's own figure.
 BACKLOG = 2048
+
+# Seconds after the start in which it does what can wait.
+SETTLED_S = 1.0
 
 # Seconds that requests under way have to end after SIGTERM.
 DRAIN_S = 60
@@ -60,6 +65,18 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str, str
         server.run(sockets=[listener])
 
 
+def settle() -> None:
+    """What need not be done before the first request: the console's templates, which take a tenth of a second.
+
+    And Python looks for rubbish again, but not among what was loaded, which stays; what its loading left goes.
+    """
+    render.environment()
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    allocator.give_back()
+
+
 def exit_by(number: int, _frame: object) -> None:
     """Ends the process in order, with the exit status that a shell gives to a signal."""
     raise SystemExit(128 + number)
@@ -85,6 +102,8 @@ class Announcing(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self.announce()
+            loop = asyncio.get_running_loop()
+            loop.call_later(SETTLED_S, loop.run_in_executor, None, settle)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Says so, then lets requests under way end, and those that are on their way come and be answered.

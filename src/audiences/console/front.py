@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route as Mounted
 from starlette.types import Receive, Scope, Send
 
-from audiences.console import assets, cookies, door, render, trouble
+from audiences.console import assets, cookies, door, trouble
 from audiences.console.routes import Page, Visit
 from audiences.console.table import NAV, PAGES
 from audiences.errors import MethodNotAllowed, Refusal, UnknownPath
@@ -36,7 +36,6 @@ HEADERS = {
 
 def mounted(pages: Iterable[Page] = PAGES) -> list[Mounted]:
     """The routes of the console: its pages, what they load, and a page for every other path below it."""
-    render.environment()  # a tenth of a second, which the first visitor need not wait for
     by_path = groupby(sorted(pages, key=lambda page: page.path), key=lambda page: page.path)
     # A path without parameters goes before one that would match it, too: `{` sorts behind every letter.
     return [
