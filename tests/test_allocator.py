@@ -1,7 +1,10 @@
-"""Memory that a server holds however long it runs: few arenas of the C library, nothing of each file it has read."""
+"""Memory that a server holds however long it runs: few arenas, no rubbish, nothing of each file that it has read."""
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -9,9 +12,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import uvicorn
 
+from audiences import server
 from audiences.engine import Engine
 from audiences.settings import Settings
+from support import until
 
 # Threads that each hold what they asked the C library for; a heap of an arena begins at a multiple of 64 MiB.
 THREADS = """
@@ -44,6 +50,28 @@ def arenas(*arguments: str) -> int:
 def test_many_threads_share_two_arenas() -> None:
     assert arenas() > 5
     assert arenas("few") <= 2
+
+
+def test_a_server_that_has_started_looks_for_rubbish_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it starts it does not, which would be a leak if it went on."""
+    monkeypatch.setattr(server, "SETTLED_S", 0.0)
+
+    async def started() -> None:
+        config = uvicorn.Config(lambda *_: None, lifespan="off", log_config=None)
+        config.load()
+        running = server.Announcing(config, lambda: None, lambda: None)
+        running.lifespan = config.lifespan_class(config)
+        with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+            await running.startup([listener])
+            assert await asyncio.to_thread(until, gc.isenabled)
+            await running.shutdown([listener])
+
+    gc.disable()
+    try:
+        asyncio.run(started())
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_the_engine_keeps_nothing_of_the_files_that_it_has_read(tmp_path: Path) -> None:
