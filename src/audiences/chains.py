@@ -38,6 +38,10 @@ class Chain:
         """One more step: the rows of which that is true."""
         return self.and_then("filter", (condition,), {})
 
+    def then(self, other: Chain) -> Chain:
+        """These steps, and those of another chain behind them."""
+        return Chain((*self.steps, *other.steps))
+
     def and_then(self, step: str, columns: tuple[pl.Expr | str, ...], named: dict[str, pl.Expr]) -> Chain:
         """One more step."""
         unnamed = (pl.col(column) if isinstance(column, str) else column for column in columns)

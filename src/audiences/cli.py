@@ -27,7 +27,7 @@ from audiences import (
 )
 from audiences.errors import CannotOpen, Refusal
 from audiences.options import Account, Data, fail, read, whole_number
-from audiences.settings import SettingsError
+from audiences.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -82,13 +82,21 @@ def serve(
 ) -> None:
     """Serve the API and the console on the embedded stores, until interrupted."""
     import gc
-    import os
 
     # Of what is loaded now nothing is rubbish; to look for it takes a sixth of a start (`server.settle` goes on).
     gc.disable()
+    try:
+        serve_with(read(data), host, port)
+    finally:
+        gc.enable()
+
+
+def serve_with(chosen: Settings, host: str, port: int) -> None:
+    """Serves with these settings, until interrupted."""
+    import os
+
     from audiences import exposure, server, watch
 
-    chosen = read(data)
     watch.configure_logging()
     for whom, advice in exposure.unencrypted(chosen, host, os.environ):
         watch.warn("unencrypted", with_whom=whom, advice=advice)

@@ -22,9 +22,7 @@ MOST_LATER = 1_000_000
 
 # Of all rows of some numbers, those that are not the first of theirs; and the same of any few rows.
 LATER = Chain().with_columns(first=ROW.min().over("phone")).filter(pl.col("first") != ROW)
-OF_FEW = Chain(
-    (*Chain().select(*EMPTY.columns).filter(PHONE.is_not_null() & PHONE.is_duplicated()).steps, *LATER.steps)
-)
+OF_FEW = Chain().select(*EMPTY.columns).filter(PHONE.is_not_null() & PHONE.is_duplicated()).then(LATER)
 
 
 def later_ones(verdicts: Verdicts, most: int = MOST_LATER) -> pl.DataFrame | None:
