@@ -16,7 +16,6 @@ from prometheus_client import start_http_server
 
 from audiences import allocator, tracing
 from audiences.app import create_app
-from audiences.console import render
 from audiences.crowd import Crowd, most_connections
 from audiences.errors import CannotOpen, DiskFull
 from audiences.parts import Parts, opened_parts
@@ -66,11 +65,7 @@ def serve(settings: Settings, host: str, port: int, announce: Callable[[str, str
 
 
 def settle() -> None:
-    """What need not be done before the first request: the console's templates, which take a tenth of a second.
-
-    And Python looks for rubbish again, but not among what was loaded, which stays; what its loading left goes.
-    """
-    render.environment()
+    """Has Python look for rubbish again, but not among what was loaded, which stays; what its loading left goes."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -102,8 +97,7 @@ class Announcing(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self.announce()
-            loop = asyncio.get_running_loop()
-            loop.call_later(SETTLED_S, loop.run_in_executor, None, settle)
+            asyncio.get_running_loop().call_later(SETTLED_S, settle)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Says so, then lets requests under way end, and those that are on their way come and be answered.

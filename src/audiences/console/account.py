@@ -11,7 +11,6 @@ from functools import cache, partial
 from typing import Any
 
 import anyio.to_thread
-import segno
 from starlette.responses import Response
 
 from audiences import users
@@ -121,6 +120,8 @@ async def show_codes(visit: Visit) -> Response:
 
 def codes_form(visit: Visit, secret: str, status: int, errors: dict[str, str]) -> Response:
     """The secret as a QR code and as text, and where its first code is entered."""
+    import segno  # a megabyte, for a page that hardly anybody asks for
+
     drawn: str = segno.make(visit.parts.users.totp_uri(visit.user, secret), error="m").svg_data_uri(
         scale=5, border=4, dark="#000", light="#fff"
     )
