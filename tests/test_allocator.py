@@ -7,6 +7,7 @@ import gc
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -72,6 +73,18 @@ def test_a_server_that_has_started_looks_for_rubbish_again(monkeypatch: pytest.M
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def test_a_server_ends_without_a_word_of_what_it_kept(tmp_path: Path) -> None:
+    """Libraries that find their objects still there at the end of a process say so on standard error, at length."""
+    command = [sys.executable, "-m", "audiences.cli", "serve", "--port", "0", "--data", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert '"event":"serving"' in process.stderr.readline()
+    time.sleep(2 * server.SETTLED_S)
+    process.terminate()
+    said = process.communicate(timeout=30)[1].splitlines()
+    assert [line for line in said if not line.startswith(("{", "Set the first admin"))] == []
 
 
 def test_the_engine_keeps_nothing_of_the_files_that_it_has_read(tmp_path: Path) -> None:

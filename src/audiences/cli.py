@@ -89,6 +89,7 @@ def serve(
         serve_with(read(data), host, port)
     finally:
         gc.enable()
+        gc.unfreeze()  # for what the libraries do at the end of a process, which counts what is left
 
 
 def serve_with(chosen: Settings, host: str, port: int) -> None:
