@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,15 +18,13 @@ from audiences.backup.restore import restore
 from audiences.clock import DAY
 from audiences.keys import PEOPLE, READ, WRITE
 from audiences.library import RESTORABLE
-from audiences.parts import Parts
-from audiences.store import drafts, uploads
+from audiences.store import uploads
 from audiences.store.files import RAW
 from audiences.upload_commands import app as uploads_app
-from conftest import plain_settings, settings_in
+from conftest import plain_settings
 from console import signed_in
 from support import Client, Service, started
 from test_console_new import uploaded
-from test_people import Late
 
 # A line above the header is in no contact and no reject: only what was sent has it.
 TITLE = "wombat quarterly list"
@@ -135,32 +132,6 @@ def test_a_disclosure_names_what_lies_as_it_was_sent_and_was_not_looked_through(
         assert lives == [timedelta(hours=1), timedelta(days=30)]
         assert client.http.delete("/contacts/442079832100").status_code == 200
         assert client.get("/contacts/442079832100")["data"]["not_searched"] == []
-
-
-def test_a_file_under_check_that_becomes_an_audience_meanwhile_is_in_the_disclosure(tmp_path: Path) -> None:
-    """Told of neither as the one nor as the other, the person would be there, and the answer say: nowhere."""
-
-    def late(parts: Parts) -> Parts:
-        return replace(parts, people=Late(parts.library, parts.suppressions, clock.now, parts.people.spool))
-
-    with (
-        started(settings_in(tmp_path), late) as service,
-        service.client(scopes=(READ, WRITE, PEOPLE)) as client,
-        signed_in(service, client.account) as browser,
-    ):
-        uploaded(browser, MORE, "under check.csv")
-
-        def becomes_one() -> None:
-            with service.parts.database.write(client.account) as connection:
-                (draft,) = drafts.every(connection, client.account, 0)
-                drafts.remove(connection, draft["id"])
-            client.create(MORE)
-
-        assert isinstance(service.parts.people, Late)
-        service.parts.people.act = becomes_one
-        told = client.get("/contacts/442079832102")["data"]
-        assert [one["kind"] for one in told["not_searched"]] == ["check"]
-        assert len(client.get("/contacts/442079832102")["data"]["contacts"]) == 1
 
 
 def test_the_sweeper_takes_none_that_a_row_refers_to(start: Callable[..., Service]) -> None:

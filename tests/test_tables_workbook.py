@@ -483,21 +483,6 @@ def test_a_damaged_large_sheet_is_refused() -> None:
     assert workbook_child.trouble(caught.value) == "unreadable"
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError("out of memory"),
-        RuntimeError("can't start new thread"),
-        OSError(11, "Resource temporarily unavailable"),
-        ImportError("libpolars.so: failed to map segment from shared object"),
-    ],
-    ids=str,
-)
-def test_a_child_without_memory_for_its_threads_blames_no_file(error: Exception) -> None:
-    """A workbook that is told to be damaged is opened and saved again by its owner, in vain."""
-    assert workbook_child.trouble(error) == "too_large"
-
-
 @pytest.mark.campaign
 def test_a_full_sheet_is_read_in_half_a_gibibyte(tmp_path: Path) -> None:
     """1,048,575 rows of 6 columns, texts shared and not; the reader alone takes 576 MiB for each."""
