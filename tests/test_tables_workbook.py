@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import io
+import os
 import re
+import resource
 import struct
 import subprocess
 import sys
@@ -24,6 +27,7 @@ from odf.opendocument import OpenDocumentSpreadsheet  # type: ignore[import-unty
 from odf.table import Table as OdfTable  # type: ignore[import-untyped]
 from odf.table import TableCell, TableRow
 from odf.text import P  # type: ignore[import-untyped]
+from polars.exceptions import PanicException
 
 from audiences import disk
 from audiences.errors import (
@@ -275,6 +279,33 @@ def test_a_workbook_that_takes_too_long_is_refused() -> None:
 def test_a_workbook_that_takes_too_much_memory_is_refused() -> None:
     with pytest.raises(WorkbookTooLarge):
         read(sheet(LIST), bounds=replace(BOUNDS, workbook_memory_bytes=1 << 24))
+
+
+def test_a_workbook_for_whose_threads_there_is_no_memory_is_not_called_damaged() -> None:
+    """A thread's stack is as large as this limit says, and the child may have an eighth of it in all."""
+    usual = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (8 * BOUNDS.workbook_memory_bytes, usual[1]))
+    try:
+        with pytest.raises(WorkbookTooLarge):
+            read(sheet(LIST))
+    finally:
+        resource.setrlimit(resource.RLIMIT_STACK, usual)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("can't start new thread"),
+        PanicException("OS can't spawn worker thread: Resource temporarily unavailable (os error 11)"),
+        PanicException('ThreadPoolBuildError { kind: IOError(Os { code: 11, kind: WouldBlock, message: "…" }) }'),
+        BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)),
+        ImportError("_fastexcel.abi3.so: failed to map segment from shared object"),
+        MemoryError("memory allocation of 8388608 bytes failed"),
+    ],
+    ids=["python", "tokio", "rayon", "system", "library", "allocation"],
+)
+def test_what_libraries_say_without_memory_is_not_blamed_on_the_workbook(error: BaseException) -> None:
+    assert workbook_child.trouble(error) == "too_large"
 
 
 def test_a_protected_workbook_is_refused() -> None:
