@@ -37,6 +37,7 @@ from audiences.store.files import FolderStore
 from audiences.store.schema import audience_files, idempotency
 from conftest import settings_in
 from support import Client, Made, Service, started
+from test_drafts import drafted, new_user, nothing
 
 NUMBER = "442079832100"
 SPELLINGS = [NUMBER, "+44 20 7983 2100", "0044-20-7983-2100", "+44 (0)20 7983 2100", "tel:+44.20/79832100"]
@@ -593,6 +594,22 @@ def test_a_disclosure_reads_what_it_found_though_it_is_erased_meanwhile_and_leav
         assert not any(running.parts.files.exists(name) for name in before)
         assert held(client)["contacts"] == []
         assert len(made.contacts()) == 2
+
+
+def test_a_file_under_check_that_becomes_an_audience_during_a_disclosure_is_named_in_it(tmp_path: Path) -> None:
+    """It is among the files under check at the moment at which the audiences are looked up, or among these."""
+
+    def late(parts: Parts) -> Parts:
+        return replace(parts, people=Late(parts.library, parts.suppressions, clock.now, parts.people.spool))
+
+    with started(settings_in(tmp_path), late) as running, running.client(scopes=ALL_SCOPES) as client:
+        parts = running.parts
+        draft = drafted(parts, new_user(parts, client.account), LIST, account=client.account)
+        assert isinstance(parts.people, Late)
+        parts.people.act = lambda: (parts.drafts.publish(draft, parts.creation, nothing), None)[1]
+        during, afterwards = held(client), held(client)
+        assert (len(during["contacts"]), [one["kind"] for one in during["not_searched"]]) == (0, ["check"])
+        assert (len(afterwards["contacts"]), afterwards["not_searched"]) == (1, [])
 
 
 def test_a_page_whose_files_were_replaced_is_read_from_the_new_ones(tmp_path: Path) -> None:
