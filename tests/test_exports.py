@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +35,9 @@ from audiences.exports.ranges import Span, spans
 from audiences.keys import PEOPLE
 from audiences.layout import Layout, Stored
 from audiences.pages import Filters
+from audiences.parquet import GROUP_BYTES
 from audiences.parts import Parts
-from audiences.settings import Settings
+from audiences.settings import MIB, Settings
 from audiences.sql import Query, identifier
 from conftest import settings_in
 from support import Client, Made, Service, started, until
@@ -329,6 +330,25 @@ def test_several_files_have_one_header_and_one_column_of_phones(engine: Engine, 
         ["441", "Ann", "", "", "GB"],
         ["442", "Bob", "call", "Rome", "GB"],
     ]
+
+
+def test_long_rows_are_one_file_too_the_same_as_in_lines_and_in_groups_of_few_bytes(
+    start: Callable[..., Service], tmp_path: Path
+) -> None:
+    """As one group they would be 39 MB, and to sort them at once takes more memory than there is."""
+    numbers = range(2_100, 2_800)
+    listed = "".join(f"44207983{number},{number} {'lorem ipsum ' * 4_600}\n" for number in reversed(numbers))
+    with start(memory_limit=256 * MIB).client() as client:
+        made = client.create("phone1,note\n" + listed)
+        file = whole(made, PARQUET)
+        assert table(PARQUET, file) == table(CSV, whole(made, CSV))
+        assert len(table(PARQUET, file)) == 1 + len(numbers)
+    (tmp_path / "out").write_bytes(file)
+    with duckdb.connect() as connection:
+        sizes = connection.execute(
+            "SELECT row_group_bytes FROM parquet_metadata(?)", [str(tmp_path / "out")]
+        ).fetchall()
+    assert max(size for (size,) in sizes) <= 1.1 * GROUP_BYTES
 
 
 @pytest.mark.parametrize(
@@ -775,7 +795,7 @@ def test_a_stream_breaks_off_when_the_room_is_gone(engine: Engine, folder: Path)
 def test_a_client_that_leaves_while_a_file_is_built_ends_the_building(
     service: Service, odd: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def endless(_: Export, target: Path) -> Piece:
+    def endless(_: duckdb.DuckDBPyConnection, __: Export, target: Path) -> Piece:
         return Piece([Query(text=f"COPY (SELECT sum(i) FROM range(10000000000000) AS t(i)) TO '{target}'")], target)
 
     monkeypatch.setattr(parquet, "piece", endless)

@@ -37,7 +37,7 @@ from audiences.exports.export import CONTACT_EXTRAS, REJECT_EXTRAS, Export, Extr
 from audiences.exports.lines import FORMATS
 from audiences.exports.pieces import Making, making
 from audiences.exports.ranges import PIECE_BYTES, Span, batches, spans
-from audiences.exports.work import connected
+from audiences.exports.work import carried_out, connected
 from audiences.exports.workbook_packing import Limits
 from audiences.layout import Stored
 
@@ -155,7 +155,8 @@ class Exports:
         if kind == XLSX:
             return await workbook.build(self.engine, self.threads, export, folder, self.limits)
         path = folder / "rows.parquet"
-        async with making(self.engine, self.threads, [parquet.piece(export, path)]) as made:
+        piece = await carried_out(self.engine, self.threads, lambda asked: parquet.piece(asked, export, path))
+        async with making(self.engine, self.threads, [piece]) as made:
             await made.first()
         return path
 

@@ -5,35 +5,63 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from duckdb import DuckDBPyConnection
+
 from audiences import layout, parquet
 from audiences.exports.export import NUMBERS, Export
 from audiences.exports.pieces import Piece
-from audiences.exports.ranges import Part, Span, batches, files_in_piece
+from audiences.exports.ranges import PIECE_CELLS, Part, Span, batches, files_in_piece, groups, spans
 from audiences.exports.statements import in_order, rows
 from audiences.sql import Query, identifier
 
+# Bytes of a row that is long: of two kilobytes 300,000 could not be sorted in 440 MiB, of one 600,000 could.
+LONG_ROW = 512
 
-def piece(export: Export, target: Path) -> Piece:
+
+def piece(connection: DuckDBPyConnection, export: Export, target: Path) -> Piece:
     """The piece that writes `target`: cells as texts, rows as numbers, time zones as a list, in file order.
 
-    More files than one statement may name are sorted some at a time, and the results put one behind the other, which
-    takes no more memory the more there are.
+    What one statement cannot sort is sorted some at a time, and the results put one behind the other, which takes no
+    more memory the more there are.
     """
     names = [f"c{number} AS {identifier(name)}" for number, name in enumerate(stored_names(export))]
-    size = files_in_piece(len(names))
-    some = [tuple(Part(stored) for stored in files) for files in batches(export.files, quick_start=False, size=size)]
+    some, group = sortable(connection, export)
     if len(some) <= 1:
         query = Query()
         source = sorted_rows(export, some[0], query) if some else nothing(export)
-        return Piece([copied(export, names, f"({source})", query, target, "zstd")], target)
+        return Piece([copied(names, f"({source})", query, target, f"zstd, ROW_GROUP_SIZE {group}")], target)
     scratch = [target.with_suffix(f".{number}") for number in range(len(some))]
     parts = []
     for span, path in zip(some, scratch, strict=True):
         query = Query()
-        parts.append(copied(export, ["*"], f"({sorted_rows(export, span, query)})", query, path, "lz4"))
+        parts.append(
+            copied(["*"], f"({sorted_rows(export, span, query)})", query, path, f"lz4, ROW_GROUP_SIZE {group}")
+        )
     query = Query()
     source = f"read_parquet({query.bind([str(path) for path in scratch])})"
-    return Piece([*parts, copied(export, names, source, query, target, "zstd")], target, scratch=scratch)
+    whole = copied(names, source, query, target, f"zstd, ROW_GROUP_SIZE {group}")
+    return Piece([*parts, whole], target, scratch=scratch)
+
+
+def sortable(connection: DuckDBPyConnection, export: Export) -> tuple[list[Span], int]:
+    """All rows, as many together as one statement can sort, and how many are to be in a group of the file.
+
+    A statement names so many files. Of rows that are long the engine would hold more at once than its memory has room
+    for, while it sorts others on the disk: such are cut at bounds of bytes, and lie in groups of no more.
+    """
+    width = len(export.names)
+    some: list[Span] = []
+    extent = parquet.Extent(width)
+    for files in batches(export.files, quick_start=False, size=files_in_piece(width)):
+        found = [group for its in groups(connection, files, PIECE_CELLS, width) for group in its]
+        for group in found:
+            extent.add(group.rows, group.bytes)
+        if any(group.bytes > LONG_ROW * group.rows for group in found):
+            some += spans(connection, files, quick_start=False, width=width)
+        else:
+            some.append(tuple(Part(stored) for stored in files))
+    usual = parquet.rows_in_group(width)
+    return some, min(usual, extent.group) if extent.heaviest > LONG_ROW else usual
 
 
 def sorted_rows(export: Export, span: Span, query: Query) -> str:
@@ -42,11 +70,11 @@ def sorted_rows(export: Export, span: Span, query: Query) -> str:
     return in_order(span, rows(export, span, export.as_data, places, query), places)
 
 
-def copied(export: Export, chosen: Iterable[str], source: str, query: Query, target: Path, compression: str) -> Query:
+def copied(chosen: Iterable[str], source: str, query: Query, target: Path, options: str) -> Query:
     """The statement that writes what is chosen of the source, in the source's order."""
     query.text = f"""
         COPY (SELECT {", ".join(chosen)} FROM {source}) TO {query.bind(str(target))}
-        (FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {parquet.rows_in_group(len(export.names))})
+        (FORMAT parquet, COMPRESSION {options})
         """
     return query
 

@@ -16,13 +16,14 @@ from duckdb import DuckDBPyConnection
 
 from audiences import layout
 from audiences.layout import Stored
+from audiences.parquet import GROUP_BYTES
 from audiences.sql import Query
 
 # A piece is two of a file's row groups, made in a tenth of a second; fewer rows where they are wide or long, so that
 # the pieces of all exports together fit into the engine's memory.
 PIECE_ROWS = 2 * 122_880
 PIECE_CELLS = 10 * PIECE_ROWS
-PIECE_BYTES = 32 * 1024**2
+PIECE_BYTES = GROUP_BYTES
 
 # The first piece has this part of a whole one, so that the first byte is out soon.
 FIRST_SHARE = 30
@@ -55,11 +56,12 @@ Span = tuple[Part, ...]
 
 @dataclass(frozen=True)
 class Group:
-    """A row group: its lowest and highest row number, its rows, and how many pieces it is large enough for."""
+    """A row group: its lowest and highest row number, its rows, their bytes, and how many pieces it is enough for."""
 
     lowest: int
     highest: int
     rows: int
+    bytes: int
     pieces: float
 
 
@@ -134,7 +136,7 @@ def grouped(rows: Sequence[tuple[int | None, int | None, int, int]], rows_fittin
     for low, high, count, size in rows:
         if low is None or high is None:
             return []
-        found.append(Group(low, high, count, max(count / piece_rows, size / PIECE_BYTES)))
+        found.append(Group(low, high, count, size, max(count / piece_rows, size / PIECE_BYTES)))
     return found
 
 
