@@ -184,18 +184,19 @@ class Engine:
 
     def writing(self, extent: Extent) -> AbstractContextManager[object]:
         """What is to be held while such a table is written. Raises as `check_writable` does."""
-        self.check_writable(extent)
-        return self.broad_turn if extent.held_bytes > ORDINARY_BYTES else nullcontext()
+        return self.broad_turn if self.check_writable(extent) > ORDINARY_BYTES else nullcontext()
 
-    def check_writable(self, extent: Extent) -> None:
-        """Raises EngineFull where such a table takes more memory to write than there is."""
-        if extent.held_bytes > self.writing_bytes:
+    def check_writable(self, extent: Extent) -> int:
+        """Bytes of memory, about, that it takes to write such a table. Raises EngineFull where that is too much."""
+        held = extent.held_bytes
+        if held > self.writing_bytes:
             raise EngineFull(
                 f"The file has {extent.columns:,} columns and at least {extent.rows:,} rows, "
                 f"of which {extent.group:,} have up to {extent.most_bytes(extent.group):,} bytes: that takes more "
                 "memory than there is. Split it, or leave out the columns that the campaign does not need.",
                 headers={"Retry-After": "60"},
             )
+        return held
 
     async def run(self, turn: Turn, work: Callable[..., Result], *arguments: Any) -> Result:  # noqa: ANN401 - `work`'s
         """What `work` returns, in a thread, once it has a place in the engine.

@@ -56,7 +56,7 @@ class Verdicts:
     folder: Path
     room: Room
     extent: Extent
-    check: Callable[[Extent], None] = lambda _extent: None
+    check: Callable[[Extent], object] = lambda _extent: None
     blank_rows: int = 0
     check_from: int = 0
     pieces: list[Said | Path] = field(default_factory=list)
