@@ -14,7 +14,7 @@ from audiences.parts import CATALOG, opened_database
 from audiences.settings import Settings
 from audiences.store.database import Database
 from audiences.store.files import OWNER, FolderStore
-from audiences.store.schema import audience_files, drafts, suppression_lists
+from audiences.store.schema import audience_files, drafts, suppression_lists, uploads
 
 # An export lets go of its pieces a moment after its last byte.
 LETTING_GO_S = 5.0
@@ -22,11 +22,13 @@ LETTING_GO_S = 5.0
 # What the engine marks its folder with from its first spill to its end.
 MARK = re.compile(r"spill/duckdb_temp_\d+_\d+_owner")
 
+# Named here once more, and not taken from what is tried: a sweep that forgot one would go unnoticed.
 REFERENCES = (
     audience_files.c.contacts_object,
     audience_files.c.rejects_object,
     suppression_lists.c.object,
     drafts.c.object,
+    uploads.c.object,
 )
 
 

@@ -20,8 +20,10 @@ from sqlalchemy import func, select
 
 from audiences.parts import opened_catalog
 from audiences.settings import Settings
+from audiences.store.files import OWNER
 from audiences.store.schema import audience_files, suppression_lists
 from campaigns import soak_watch
+from campaigns.leftovers import referred_to
 from campaigns.outcome import Outcome
 from campaigns.serving import Server, new_keys, serving, settled
 from campaigns.soak_client import Client
@@ -34,9 +36,6 @@ SHARE = 0.8
 
 # Clients while the capacity is measured, and at most afterwards; audiences of each account before.
 BUSY, PATIENT, AUDIENCES = 8, 40, 15
-
-# The file that says whose the folder is.
-OWNER = "owner"
 
 # Seconds between two sweeps, which a server makes every ten minutes by itself.
 SWEEP_S = 60.0
@@ -176,14 +175,14 @@ def check_disk(soak: Soak) -> None:
     """The folder of files holds what the catalog refers to, and not a byte more or less."""
     files = soak.server.data / "files"
     there = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
-    with opened_catalog(Settings(data=soak.server.data)) as database, database.read() as connection:
-        # A do-not-contact list may have a number left, whose removal was told to come again.
-        kinds = (audience_files.c.contacts_object, audience_files.c.rejects_object, suppression_lists.c.object)
-        known = {name for kind in kinds for name in connection.execute(select(kind)).scalars() if name}
-        said = sum(
-            int(connection.execute(select(func.sum(size))).scalar_one() or 0)
-            for size in (audience_files.c.stored_bytes, suppression_lists.c.stored_bytes)
-        )
+    with opened_catalog(Settings(data=soak.server.data)) as database:
+        known = referred_to(database)
+        with database.read() as connection:
+            # A do-not-contact list may have a number left, whose removal was told to come again.
+            said = sum(
+                int(connection.execute(select(func.sum(size))).scalar_one() or 0)
+                for size in (audience_files.c.stored_bytes, suppression_lists.c.stored_bytes)
+            )
     soak.outcome.figures["files on disk"] = len(there)
     soak.outcome.figures["MiB on disk, and as the catalog says"] = f"{size_of(files) >> 20} / {said >> 20}"
     extra = there - known - {OWNER}
